@@ -1,0 +1,56 @@
+"""Column types that behave the same on MySQL, MariaDB and SQLite.
+
+Knows SQLAlchemy and nothing of the shop.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import BigInteger, Integer, LargeBinary, String
+from sqlalchemy.dialects import mysql
+from sqlalchemy.types import TypeDecorator
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def to_millis(moment: datetime) -> int:
+    """Unix milliseconds of an aware datetime."""
+    delta = moment - EPOCH
+    return (delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000
+
+
+def from_millis(millis: int) -> datetime:
+    """The aware UTC datetime of unix milliseconds."""
+    return datetime.fromtimestamp(millis / 1000, tz=UTC)
+
+
+class Instant(TypeDecorator[datetime]):
+    """A moment in time: aware UTC datetime in Python, unix milliseconds (BIGINT) in the database.
+
+    An integer has no time zone to lose and compares alike on every server.
+    """
+
+    impl = BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Any) -> int | None:
+        return None if value is None else to_millis(value)
+
+    def process_result_value(self, value: int | None, _dialect: Any) -> datetime | None:
+        return None if value is None else from_millis(value)
+
+
+def Id(length: int = 32) -> String:
+    """An ASCII identifier compared byte by byte (MySQL's default collation would ignore case)."""
+    return String(length).with_variant(mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
+
+
+def Sealed(length: int) -> LargeBinary:
+    """An encrypted personal field (see `shop.vault`), as stored bytes."""
+    return LargeBinary(length).with_variant(mysql.VARBINARY(length), "mysql", "mariadb")
+
+
+# SQLite only counts INTEGER primary keys up by itself.
+Counter = BigInteger().with_variant(Integer, "sqlite")

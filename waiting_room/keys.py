@@ -1,0 +1,132 @@
+"""Every Redis key of the product: its name, type and meaning.
+
+All keys of one sale share the hash tag `{sale_id}` (the immutable id, never the slug), so that a sale lives in one slot of a
+Redis Cluster and every script touches one slot only.
+
+| key           | type   | meaning                                                                                          |
+|---------------|--------|--------------------------------------------------------------------------------------------------|
+| settings      | hash   | copy of the sale's settings and control word, versioned (owner: `workers.publish`)               |
+| stock         | hash   | copy of the sale's stock: allotted/held/sold of all items and of each, versioned (`workers.publish`) |
+| room          | hash   | the room's own state: store_id, run_id, clocks, number block, now_serving, window sum, last tick |
+| line          | zset   | ticket id -> place; all tickets not yet called                                                   |
+| served        | hash   | ticket id -> JSON record of every ticket that was called, missed, left or ended                  |
+| turns         | zset   | called ticket id -> deadline of its turn (sale clock, ms)                                        |
+| unseen        | zset   | called ticket id that no poll has seen -> deadline (sale clock, ms)                              |
+| missed        | zset   | missed ticket id -> end of its come-back time (come-back clock, ms)                              |
+| shopping      | zset   | admitted ticket id without a live order -> end of its pass (sale clock, ms)                      |
+| ordering      | zset   | admitted ticket id with a live order -> backstop (sale clock, ms)                                |
+| window        | list   | `sale clock ms:count` of each tick that called, last 60 s                                        |
+| lease         | string | random token of the leading controller                                                          |
+| outcomes      | list   | `jti outcome` appended by whoever ended or rejected an order, read by the next tick               |
+| calls         | stream | the call log, copied to the database within a second                                             |
+| digest        | string | the shared state as one value, rewritten by the leader a few times a second                      |
+| lane          | list   | accepted orders as JSON, in the order of acceptance                                              |
+| lane:open     | string | the lane accepts orders (set when the store was confirmed)                                       |
+| lane:accepted | string | counter behind `accepted_no`                                                                     |
+| lane:bell     | string | a doorbell is under way (NX, 1 s)                                                                |
+| passes        | hash   | jti -> order id of the live order that uses the pass                                             |
+| order:<id>    | string | what was accepted, as JSON; the record behind Idempotency-Key (24 h)                             |
+| result:<id>   | string | the decision on an order, as JSON (1 h)                                                          |
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+PREFIX = "fc"
+
+
+@dataclass(frozen=True, slots=True)
+class SaleKeys:
+    """The key names of one sale."""
+
+    sale_id: str
+
+    def _key(self, name: str) -> str:
+        return f"{PREFIX}:{{{self.sale_id}}}:{name}"
+
+    @property
+    def settings(self) -> str:
+        return self._key("settings")
+
+    @property
+    def stock(self) -> str:
+        return self._key("stock")
+
+    @property
+    def room(self) -> str:
+        return self._key("room")
+
+    @property
+    def line(self) -> str:
+        return self._key("line")
+
+    @property
+    def served(self) -> str:
+        return self._key("served")
+
+    @property
+    def turns(self) -> str:
+        return self._key("turns")
+
+    @property
+    def unseen(self) -> str:
+        return self._key("unseen")
+
+    @property
+    def missed(self) -> str:
+        return self._key("missed")
+
+    @property
+    def shopping(self) -> str:
+        return self._key("shopping")
+
+    @property
+    def ordering(self) -> str:
+        return self._key("ordering")
+
+    @property
+    def window(self) -> str:
+        return self._key("window")
+
+    @property
+    def lease(self) -> str:
+        return self._key("lease")
+
+    @property
+    def outcomes(self) -> str:
+        return self._key("outcomes")
+
+    @property
+    def calls(self) -> str:
+        return self._key("calls")
+
+    @property
+    def digest(self) -> str:
+        return self._key("digest")
+
+    @property
+    def lane(self) -> str:
+        return self._key("lane")
+
+    @property
+    def lane_open(self) -> str:
+        return self._key("lane:open")
+
+    @property
+    def lane_accepted(self) -> str:
+        return self._key("lane:accepted")
+
+    @property
+    def lane_bell(self) -> str:
+        return self._key("lane:bell")
+
+    @property
+    def passes(self) -> str:
+        return self._key("passes")
+
+    def order(self, order_id: str) -> str:
+        return self._key(f"order:{order_id}")
+
+    def result(self, order_id: str) -> str:
+        return self._key(f"result:{order_id}")
