@@ -1,0 +1,1 @@
+"""Load: the buyers' journey for Locust, and the run that checks the books afterwards."""
