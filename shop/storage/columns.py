@@ -44,7 +44,9 @@ class Instant(TypeDecorator[datetime]):
 
 def Id(length: int = 32) -> String:
     """An ASCII identifier compared byte by byte (MySQL's default collation would ignore case)."""
-    return String(length).with_variant(mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
+    return String(length).with_variant(
+        mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), "mysql", "mariadb"
+    )
 
 
 def Sealed(length: int) -> LargeBinary:

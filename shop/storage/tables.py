@@ -67,7 +67,9 @@ addresses = Table(
     metadata,
     Column("address_id", Id(), primary_key=True),
     Column("account_id", Id(), nullable=False, index=True),
-    Column("address_sealed", Sealed(2048), nullable=False),  # JSON: recipient, line1, line2, city, postcode, country, phone
+    Column(
+        "address_sealed", Sealed(2048), nullable=False
+    ),  # JSON: recipient, line1, line2, city, postcode, country, phone
     Column("created_at", Instant, nullable=False),
 )
 
@@ -146,7 +148,9 @@ sales = Table(
     Column("slug", Id(64), nullable=False, unique=True),
     Column("title", String(200), nullable=False),
     Column("mode", String(8), nullable=False),  # fifo
-    Column("control", String(16), nullable=False),  # draft | running | paused | halted | draining | closed | cancelled
+    Column(
+        "control", String(16), nullable=False
+    ),  # draft | running | paused | halted | draining | closed | cancelled
     Column("lobby_opens_at", Instant, nullable=False),
     Column("opens_at", Instant, nullable=False),
     Column("closes_at", Instant, nullable=False),
@@ -156,10 +160,14 @@ sales = Table(
     Column("comeback_s", Integer, nullable=False),
     Column("hold_s", Integer, nullable=False),
     Column("pass_s", Integer, nullable=False),
-    Column("over_call_limit", Integer, nullable=False),  # in hundredths: 100 = no over-call, 200 = at most twice the free units
+    Column(
+        "over_call_limit", Integer, nullable=False
+    ),  # in hundredths: 100 = no over-call, 200 = at most twice the free units
     Column("message_ko", String(500), nullable=True),
     Column("message_en", String(500), nullable=True),
-    Column("ticket_key_id", Id(), nullable=False),  # the key ring entry that signs this sale's tickets, fixed for its life
+    Column(
+        "ticket_key_id", Id(), nullable=False
+    ),  # the key ring entry that signs this sale's tickets, fixed for its life
     Column("next_number", BigInteger, nullable=False, default=1),  # first number that no block has taken yet
     Column("version", Integer, nullable=False, default=1),  # the ETag; every change of a setting adds one
     Column("created_at", Instant, nullable=False),
@@ -178,7 +186,9 @@ sale_items = Table(
     Column("allotted", Integer, nullable=False),
     Column("held", Integer, nullable=False, default=0),
     Column("sold", Integer, nullable=False, default=0),
-    Column("version", BigInteger, nullable=False, default=0),  # adds one with every change of the counters; orders the copies
+    Column(
+        "version", BigInteger, nullable=False, default=0
+    ),  # adds one with every change of the counters; orders the copies
     UniqueConstraint("sale_id", "product_id"),
     CheckConstraint("held >= 0 AND sold >= 0 AND held + sold <= allotted", name="stock_never_oversold"),
     CheckConstraint("limit_per_buyer > 0", name="limit_per_buyer_positive"),
@@ -194,7 +204,9 @@ stock_ledger = Table(  # append-only: every movement of a counter above
     Column("delta_held", Integer, nullable=False, default=0),
     Column("delta_sold", Integer, nullable=False, default=0),
     Column("reason", String(32), nullable=False),
-    Column("actor", String(64), nullable=False),  # drain | sweep | buyer | provider:<name> | operator:<id> | demo
+    Column(
+        "actor", String(64), nullable=False
+    ),  # drain | sweep | buyer | provider:<name> | operator:<id> | demo
     Column("at", Instant, nullable=False),
     Index(None, "sale_item_id", "entry_id"),
     Index(None, "order_id"),
@@ -204,7 +216,9 @@ call_log = Table(  # copied from Redis: every call, claim, miss, lapse and freed
     "call_log",
     metadata,
     Column("sale_id", Id(), nullable=False),
-    Column("entry_id", Id(64), nullable=False),  # store id + the stream's own entry id: copying twice changes nothing
+    Column(
+        "entry_id", Id(64), nullable=False
+    ),  # store id + the stream's own entry id: copying twice changes nothing
     Column("event", String(16), nullable=False),
     Column("ticket_id", Id(), nullable=False),
     Column("number", BigInteger, nullable=True),
@@ -238,7 +252,9 @@ orders = Table(
     Column("order_id", Id(), primary_key=True),
     Column("sale_id", Id(), nullable=False),
     Column("account_id", Id(), nullable=False),
-    Column("seq", BigInteger, nullable=True),  # gap-free in each sale; NULL when cancelled before its decision
+    Column(
+        "seq", BigInteger, nullable=True
+    ),  # gap-free in each sale; NULL when cancelled before its decision
     Column("state", String(20), nullable=False),
     Column("reason", String(32), nullable=True),
     Column("review_reason", String(32), nullable=True),

@@ -1,0 +1,249 @@
+"""One transaction at a time: opening it, reading its `now`, retrying what is worth retrying, naming the rest.
+
+`Database.run(work, …)` calls `work(tx, …)` inside one transaction and commits; `Database.read` does the same without taking a
+write lock on SQLite. Work that loses against another transaction is rolled back whole and called again, so it must have no
+effect outside its `Tx`. Knows SQLAlchemy and three dialects; nothing of the shop's tables.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import (
+    Connection,
+    CursorResult,
+    Engine,
+    Executable,
+    Row,
+    Table,
+    create_engine,
+    event,
+    make_url,
+    text,
+)
+from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from shop.errors import Unavailable
+from shop.storage.columns import from_millis
+from shop.storage.faults import Fault, fault_of
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ATTEMPTS = 6
+POOL_WAIT_S = 3.0
+CONNECT_TIMEOUT_S = 3
+ANSWER_TIMEOUT_S = 20
+LOCK_WAIT_S = (
+    5  # seconds a statement waits for a row lock (MySQL, MariaDB) or for the file's write lock (SQLite)
+)
+
+_NOW = {
+    "mysql": text("SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000"),
+    "sqlite": text("SELECT strftime('%s', 'now') * 1000 + CAST(substr(strftime('%f', 'now'), 4) AS INTEGER)"),
+}
+
+
+class Contended(Unavailable):
+    """Another transaction was in the way; everything was rolled back. `run` retries it, `run_once` shows it."""
+
+
+class Tx:
+    """An open transaction. Only `work` functions see one; it ends with them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._now: datetime | None = None
+
+    @property
+    def dialect(self) -> str:
+        """`mysql` (MariaDB too) or `sqlite`."""
+        name = self._connection.dialect.name
+        return "mysql" if name == "mariadb" else name
+
+    @property
+    def now(self) -> datetime:
+        """The database's time, read once: the same value for the whole transaction, aware, UTC, whole milliseconds."""
+        if self._now is None:
+            self._now = from_millis(int(self._connection.execute(_NOW[self.dialect]).scalar_one()))
+        return self._now
+
+    def execute(self, statement: Executable, params: Any = None) -> CursorResult[Any]:
+        """Run a statement; `rowcount` of the result counts the rows that matched."""
+        return self._connection.execute(statement, params)
+
+    def one(self, statement: Executable, params: Any = None) -> Row[Any]:
+        """Exactly one row."""
+        return self.execute(statement, params).one()
+
+    def first(self, statement: Executable, params: Any = None) -> Row[Any] | None:
+        """The first row, or None."""
+        return self.execute(statement, params).first()
+
+    def all(self, statement: Executable, params: Any = None) -> Sequence[Row[Any]]:
+        """Every row."""
+        return self.execute(statement, params).all()
+
+    def scalar(self, statement: Executable, params: Any = None) -> Any:
+        """First column of the first row, or None."""
+        return self.execute(statement, params).scalar()
+
+    def scalars(self, statement: Executable, params: Any = None) -> Sequence[Any]:
+        """First column of every row."""
+        return self.execute(statement, params).scalars().all()
+
+    def insert(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        """Insert rows of the same shape by one multi-row statement; nothing for an empty list."""
+        if rows:
+            self.execute(table.insert(), list(rows))
+
+    def insert_missing(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        """Insert the rows whose key is not there yet and leave the others as they are."""
+        if not rows:
+            return
+        if self.dialect == "sqlite":
+            self.execute(sqlite.insert(table).on_conflict_do_nothing(), list(rows))
+            return
+        key = table.primary_key.columns.values()[0]
+        # IGNORE would also swallow bad values; setting the key to itself swallows only the duplicate.
+        self.execute(mysql.insert(table).on_duplicate_key_update({key.name: key}), list(rows))
+
+
+class Database:
+    """The door to the shop's database; one per process, safe to use from several threads.
+
+    `url` is `mysql://`, `mariadb://` or `sqlite:///path`. `wait_timeout_s`: the server ends this process's connections after
+    so many idle seconds (workers set it, so that a stopped process cannot sit on its locks). After a fork, open a new one.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 5, wait_timeout_s: int | None = None) -> None:
+        self._engine = _engine(url, pool_size, wait_timeout_s)
+
+    @property
+    def engine(self) -> Engine:
+        """For migrations and schema checks only."""
+        return self._engine
+
+    def run(self, work: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`work(tx, …)` in one transaction; retried with jitter while others are in the way, then `Unavailable`.
+
+        A duplicate key counts as a lost race: the second time the work sees the winner's row. If it stays, the
+        IntegrityError is raised.
+        """
+        return self._retry("BEGIN IMMEDIATE", work, *args, **kwargs)
+
+    def read(self, work: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `run`, for work that only reads: on SQLite it waits for no writer."""
+        return self._retry("BEGIN", work, *args, **kwargs)
+
+    def run_once(self, work: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `run` without a second attempt: raises `Contended` when another transaction was in the way."""
+        with self._transaction("BEGIN IMMEDIATE") as tx:
+            return work(tx, *args, **kwargs)
+
+    def check(self) -> None:
+        """Ask the database for a sign of life; `Unavailable` if there is none."""
+        self.read(lambda tx: tx.scalar(text("SELECT 1")))
+
+    def dispose(self) -> None:
+        """Close all pooled connections."""
+        self._engine.dispose()
+
+    def _retry(
+        self, begin: str, work: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        give_up = time.monotonic() + LOCK_WAIT_S
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with self._transaction(begin) as tx:
+                    return work(tx, *args, **kwargs)
+            except Contended:
+                if attempt == ATTEMPTS or time.monotonic() > give_up:
+                    raise
+            except DBAPIError as error:
+                if fault_of(error) is not Fault.DUPLICATE or attempt >= 3:
+                    raise
+            time.sleep(random.uniform(0.2, 1.0) * 0.01 * 2**attempt)
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def _transaction(self, begin: str) -> Iterator[Tx]:
+        try:
+            with self._engine.connect() as connection:
+                connection = connection.execution_options(firstcome_begin=begin)
+                with connection.begin():
+                    yield Tx(connection)
+        except SQLAlchemyError as error:
+            match fault_of(error):
+                case Fault.CONTENDED:
+                    raise Contended("the database is busy", retry_after_s=1) from error
+                case Fault.AWAY:
+                    raise Unavailable("the database does not answer") from error
+                case _:
+                    raise
+
+
+def normal_url(url: str) -> URL:
+    """The URL with the driver that this product uses; ValueError when no such database is supported."""
+    parsed = make_url(url)
+    family = parsed.get_backend_name()
+    if family in ("mysql", "mariadb"):
+        return parsed.set(drivername=f"{family}+pymysql").update_query_dict({"charset": "utf8mb4"})
+    if family == "sqlite" and parsed.database and parsed.database != ":memory:":
+        return parsed.set(drivername="sqlite+pysqlite")
+    raise ValueError("a database URL starts with mysql://, mariadb:// or sqlite:/// followed by a file name")
+
+
+def _engine(url: str, pool_size: int, wait_timeout_s: int | None) -> Engine:
+    parsed = normal_url(url)
+    # `pool_pre_ping` lets the pool outlive a restarted server and connections that `wait_timeout` has ended.
+    pool: dict[str, Any] = {
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": POOL_WAIT_S,
+        "hide_parameters": True,
+    }
+    if parsed.get_backend_name() == "sqlite":
+        engine = create_engine(
+            parsed, connect_args={"timeout": LOCK_WAIT_S, "check_same_thread": False}, **pool
+        )
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        return engine
+    session = [
+        "sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'",
+        f"innodb_lock_wait_timeout = {LOCK_WAIT_S}",
+    ]
+    if wait_timeout_s is not None:
+        session.append(f"wait_timeout = {int(wait_timeout_s)}")
+    return create_engine(
+        parsed,
+        isolation_level="READ COMMITTED",
+        pool_pre_ping=True,
+        connect_args={
+            "connect_timeout": CONNECT_TIMEOUT_S,
+            "read_timeout": ANSWER_TIMEOUT_S,
+            "write_timeout": ANSWER_TIMEOUT_S,
+            "init_command": "SET " + ", ".join(f"SESSION {setting}" for setting in session),
+        },
+        **pool,
+    )
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    # The driver must not open transactions by itself: `_begin_sqlite` says which kind it shall be.
+    connection.isolation_level = None
+    if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        connection.execute("PRAGMA journal_mode = WAL").close()
+    connection.execute("PRAGMA synchronous = FULL").close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("firstcome_begin", "BEGIN IMMEDIATE"))
