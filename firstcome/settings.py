@@ -1,0 +1,432 @@
+"""Every setting of the product, read once at start from `FIRSTCOME_*` and `.env`. The only reader of the environment.
+
+A setting's description says what is expected; a fault quotes it, and all faults are named together. Outside demo mode weak
+secrets, plain http origins and missing mail settings stop the start. Values that are secrets are never printed.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from dotenv import dotenv_values
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from firstcome.keyring import KeyFault, Keyring, parse_keyring
+
+PREFIX = "FIRSTCOME_"
+MAKE_A_KEY = """python3 -c "import secrets; print('k1:' + secrets.token_urlsafe(32))\""""
+
+# Where a running demo notes its settings, in its data folder.
+DEMO_FILE = "demo.env"
+
+# Never printed, not even in a fault.
+SECRET = frozenset({"secret_keys", "simulator_api_key", "simulator_webhook_secrets"})
+# Printed without the password that they may carry.
+URLS = frozenset({"redis_url", "rq_redis_url", "database_url", "smtp_url"})
+
+_REDIS_SCHEMES = ("redis", "rediss", "unix")
+_DATABASE_SCHEMES = ("mysql+pymysql", "mariadb+pymysql", "sqlite")
+_SMTP_SCHEMES = ("smtp", "smtps")
+
+Words = Annotated[tuple[str, ...], NoDecode]
+
+
+class SettingsFault(Exception):
+    """Settings that cannot be used; `faults` holds one plain sentence for each that is wrong."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = faults
+
+
+class Settings(BaseSettings):
+    """All settings. `load_settings` reads them; `Settings(redis_url=…)` overrides some of them (tests)."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        frozen=True,
+        extra="ignore",
+        validate_default=True,
+        hide_input_in_errors=True,
+    )
+
+    demo: bool = Field(
+        False, description="true or false: a demo with made-up data, made-up mail and a payment stand-in"
+    )
+
+    host: str = Field("127.0.0.1", min_length=1, description="the address to listen on")
+    port: int = Field(8000, ge=1, le=65535, description="a port from 1 to 65535")
+    base_url: str = Field("", description="the public origin, for example https://sale.example.com")
+    trusted_proxies: Words = Field(
+        (), description="networks separated by commas, for example 10.0.0.0/8,::1/128"
+    )
+    data_dir: Path = Field(Path(".firstcome"), description="a folder for local data")
+
+    redis_url: str = Field(
+        "", repr=False, description="a URL such as redis://:password@host:6379/0 or unix:///path?db=0"
+    )
+    rq_redis_url: str = Field(
+        "",
+        repr=False,
+        description="a URL such as redis://:password@host:6379/1",
+    )
+    database_url: str = Field(
+        "", repr=False, description="a URL such as mysql+pymysql://user:password@host/firstcome"
+    )
+    pool_size: int = Field(5, ge=1, le=200, description="database connections a process may hold, 1 to 200")
+
+    secret_keys: str = Field(
+        "",
+        repr=False,
+        description=f"one or more keys as <id>:<32 random bytes in base64url>, the active one first; {MAKE_A_KEY} makes one",
+    )
+
+    serve_workers: int = Field(2, ge=1, le=128, description="a number of processes from 1 to 128")
+    lane_workers: int = Field(2, ge=1, le=128, description="a number of processes from 1 to 128")
+    outbox_workers: int = Field(1, ge=1, le=32, description="a number of processes from 1 to 32")
+
+    smtp_url: str = Field(
+        "",
+        repr=False,
+        description="a URL such as smtp://user:password@mail.example.com:587?starttls or smtps://…:465",
+    )
+    mail_from: str = Field("", description="the sender's address, for example tickets@example.com")
+    mail_sink_dir: Path | None = Field(
+        None, description="a folder that takes all mail instead of a mail server (demo only)"
+    )
+
+    simulator_url: str = Field(
+        "", description="the origin of the payment stand-in, for example http://127.0.0.1:8001"
+    )
+    simulator_api_key: str = Field(
+        "", repr=False, description="the key with which the shop asks the payment stand-in"
+    )
+    simulator_webhook_secrets: Words = Field(
+        (),
+        repr=False,
+        description="secrets of the form whsec_<base64>, separated by commas, the newest first",
+    )
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="debug, info, warning or error"
+    )
+    log_format: Literal["json", "console"] = Field("json", description="json or console")
+
+    argon2_memory_kib: int = Field(
+        19_456, ge=8, le=4_194_304, description="memory of one password hash in KiB"
+    )
+    argon2_time_cost: int = Field(2, ge=1, le=64, description="passes of one password hash, 1 to 64")
+    argon2_parallelism: int = Field(1, ge=1, le=16, description="lanes of one password hash, 1 to 16")
+    login_threads: int = Field(
+        2, ge=1, le=64, description="passwords hashed at the same time in one process, 1 to 64"
+    )
+    login_queue: int = Field(
+        32, ge=0, le=10_000, description="sign-ins that may wait for a free thread in one process"
+    )
+
+    # Timings of the line and the lanes. The defaults are meant for production; tests shorten them.
+    turn_floor_s: float = Field(
+        120, gt=0, description="the shortest turn window that a sale may set, in seconds"
+    )
+    poll_floor_ms: int = Field(
+        1_000, ge=1, description="the shortest time between two polls, in milliseconds"
+    )
+    poll_ceiling_ms: int = Field(
+        30_000, ge=1, description="the longest time between two polls, in milliseconds"
+    )
+    unseen_s: float = Field(
+        45, gt=0, description="seconds after which a turn that nobody has seen is free again"
+    )
+    lease_ms: int = Field(1_500, ge=50, description="life of the admission lease, in milliseconds")
+    tick_ms: int = Field(200, ge=10, description="time between two ticks of the admission, in milliseconds")
+    sweep_s: float = Field(2, gt=0, description="seconds between two rounds of the sweeper")
+    slot_grace_s: float = Field(
+        30, ge=0, description="seconds after which a forgotten checkout slot is free again"
+    )
+    access_token_s: int = Field(3_600, ge=1, description="life of an access token, in seconds")
+    browser_session_s: int = Field(43_200, ge=1, description="life of a browser session, in seconds")
+    refresh_s: int = Field(2_592_000, ge=1, description="life of a refresh token, in seconds")
+    payment_guarantee_s: float = Field(180, gt=0, description="seconds that a started payment has at least")
+    lane_max_age_s: float = Field(
+        10, gt=0, description="age of the oldest undecided order at which new ones are put off"
+    )
+    lane_max_length: int = Field(5_000, ge=1, description="undecided orders at which new ones are put off")
+    slice_s: float = Field(2.0, gt=0, description="seconds that a worker stays at one lane")
+    batch_ms: float = Field(50, gt=0, description="milliseconds of decisions in one transaction")
+    batch_max: int = Field(500, ge=1, le=5_000, description="orders in one transaction, 1 to 5000")
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """The parsed `secret_keys`."""
+        return parse_keyring(self.secret_keys)
+
+    @property
+    def secure(self) -> bool:
+        """Whether buyers reach the site by https (cookies then carry the `__Host-` prefix)."""
+        return self.base_url.startswith("https://")
+
+    @field_validator("trusted_proxies", "simulator_webhook_secrets", mode="before")
+    @classmethod
+    def _split_words(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(word.strip() for word in value.split(",") if word.strip())
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network)
+        return value
+
+    @field_validator("base_url")
+    @classmethod
+    def _public_origin(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.data.get("demo"):
+            return f"http://127.0.0.1:{info.data.get('port')}"
+        parts = _split_url(value, ("http", "https"))
+        if (
+            not parts.hostname
+            or parts.path not in ("", "/")
+            or parts.query
+            or parts.fragment
+            or parts.username
+        ):
+            raise ValueError("is not an origin: scheme and host only")
+        if parts.scheme == "http" and not info.data.get("demo"):
+            raise ValueError("is a plain http origin, on which passwords and passes could be read on the way")
+        return value.rstrip("/")
+
+    @field_validator("redis_url", "rq_redis_url")
+    @classmethod
+    def _redis(cls, value: str, info: ValidationInfo) -> str:
+        if info.field_name == "rq_redis_url" and not value:
+            return str(info.data.get("redis_url", ""))
+        parts = _split_url(value, _REDIS_SCHEMES)
+        if not parts.hostname and not (parts.scheme == "unix" and parts.path):
+            raise ValueError("names no host")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database(cls, value: str) -> str:
+        parts = _split_url(value, _DATABASE_SCHEMES)
+        if not parts.path.strip("/"):
+            raise ValueError("names no database")
+        return value
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _strong_keys(cls, value: str) -> str:
+        if not value:
+            raise ValueError("is missing")
+        try:
+            parse_keyring(value)
+        except KeyFault as fault:
+            raise ValueError(f"cannot be used: {fault}") from fault
+        return value
+
+    @field_validator("smtp_url", "mail_from")
+    @classmethod
+    def _mail(cls, value: str, info: ValidationInfo) -> str:
+        if not value:
+            if info.data.get("demo"):
+                return value
+            raise ValueError("is missing")
+        if info.field_name == "smtp_url" and not _split_url(value, _SMTP_SCHEMES).hostname:
+            raise ValueError("names no host")
+        if info.field_name == "mail_from" and "@" not in value.strip("@"):
+            raise ValueError("is no mail address")
+        return value
+
+    @field_validator("mail_sink_dir")
+    @classmethod
+    def _sink_is_for_demos(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        if value is not None and not info.data.get("demo"):
+            raise ValueError("is set outside a demo, and would keep every mail from its reader")
+        return value
+
+    @field_validator("simulator_url")
+    @classmethod
+    def _stand_in(cls, value: str) -> str:
+        if value and not _split_url(value, ("http", "https")).hostname:
+            raise ValueError("names no host")
+        return value.rstrip("/")
+
+    @field_validator("simulator_api_key", "simulator_webhook_secrets")
+    @classmethod
+    def _stand_in_secrets(cls, value: str | tuple[str, ...], info: ValidationInfo) -> str | tuple[str, ...]:
+        if not info.data.get("simulator_url"):
+            return value
+        if not value:
+            raise ValueError(f"is missing while {PREFIX}SIMULATOR_URL is set")
+        for secret in [value] if isinstance(value, str) else value:
+            if len(secret) < 24 or len(set(secret)) < 10:
+                raise ValueError("is weak: it was not made at random")
+        return value
+
+    @field_validator("turn_floor_s")
+    @classmethod
+    def _finite(cls, value: float) -> float:
+        if value == float("inf"):
+            raise ValueError("is endless")
+        return value
+
+    @field_validator("poll_ceiling_ms")
+    @classmethod
+    def _room_to_poll(cls, value: int, info: ValidationInfo) -> int:
+        if value < info.data.get("poll_floor_ms", 0):
+            raise ValueError(f"is below {PREFIX}POLL_FLOOR_MS")
+        if not info.data.get("demo") and info.data.get("turn_floor_s", float("inf")) * 1000 < 4 * value:
+            raise ValueError(
+                f"is more than a quarter of {PREFIX}TURN_FLOOR_S, so that a called buyer could miss the turn"
+            )
+        return value
+
+    def masked(self) -> dict[str, str]:
+        """Every setting by its variable's name, as it may be shown: secrets as `set` or `missing`, URLs without password."""
+        return {variable(name): self._shown(name) for name in type(self).model_fields}
+
+    def _shown(self, name: str) -> str:
+        value = getattr(self, name)
+        if name == "secret_keys":
+            return f"set (active {self.keyring.active}, {len(self.keyring.keys)} in all)"
+        if name in SECRET:
+            return "set" if value else "missing"
+        if name in URLS:
+            return without_password(value)
+        return ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+
+    def as_environment(self) -> dict[str, str]:
+        """The settings that differ from their defaults as environment variables, for a child process."""
+        defaults = {name: field.default for name, field in type(self).model_fields.items()}
+        values = {name: getattr(self, name) for name in defaults}
+        return {
+            variable(name): ",".join(value) if isinstance(value, tuple) else str(value)
+            for name, value in values.items()
+            if value != defaults[name] and value is not None
+        }
+
+
+class DemoChoices(BaseSettings):
+    """What may be chosen for `firstcome demo`; servers that are not named are found or started. `.env` is left alone."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    port: int = Field(
+        8000, ge=1, le=65534, description="a port from 1 to 65534; the payment stand-in takes the next one"
+    )
+    data_dir: Path = Field(Path(".firstcome"), description="a folder for the demo's data")
+    redis_url: str = Field("", repr=False, description="a URL such as redis://127.0.0.1:6379/0, or nothing")
+    database_url: str = Field(
+        "", repr=False, description="a URL such as mysql+pymysql://user@host/firstcome, or nothing"
+    )
+    serve_workers: int = Field(2, ge=1, le=128, description="a number of processes from 1 to 128")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="debug, info, warning or error"
+    )
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def _split_url(value: str, schemes: tuple[str, ...]) -> Any:
+    if not value:
+        raise ValueError("is missing")
+    parts = urlsplit(value)
+    if parts.scheme not in schemes:
+        raise ValueError(f"does not begin with {' or '.join(scheme + '://' for scheme in schemes)}")
+    return parts
+
+
+def without_password(url: str) -> str:
+    """The URL with its password replaced by `***`."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    name, _, host = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{name.partition(':')[0]}:***@{host}"))
+
+
+def load_settings(env_file: Path | None = Path(".env")) -> Settings:
+    """The settings from the environment and the file. Raises SettingsFault with every fault and misspelt name."""
+    unknown = _unknown_names(env_file)
+    try:
+        settings = Settings(_env_file=env_file)
+    except ValidationError as error:
+        raise SettingsFault(_sentences(Settings, error) + unknown) from None
+    if unknown:
+        raise SettingsFault(unknown)
+    return settings
+
+
+def load_settings_or_demo() -> Settings:
+    """As `load_settings`; where nothing is set, those of the demo that runs in the data folder.
+
+    For the verbs that a person types beside a running demo, never for a process that serves.
+    """
+    if not (_given_names(Path(".env")) - {variable("data_dir"), variable("port")}):
+        demo_file = load_demo_choices().data_dir / DEMO_FILE
+        if demo_file.is_file():
+            return load_settings(demo_file)
+    return load_settings()
+
+
+def load_demo_choices() -> DemoChoices:
+    """The choices for the demo from the environment. Raises SettingsFault."""
+    try:
+        return DemoChoices()
+    except ValidationError as error:
+        raise SettingsFault(_sentences(DemoChoices, error)) from None
+
+
+def inherited_environment() -> dict[str, str]:
+    """The environment for a child process without any of this product's settings, which are handed over separately."""
+    return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
+
+
+def _given_names(env_file: Path | None) -> set[str]:
+    names = list(os.environ) + (list(dotenv_values(env_file)) if env_file and env_file.is_file() else [])
+    return {name.upper() for name in names if name.upper().startswith(PREFIX)}
+
+
+def _unknown_names(env_file: Path | None) -> list[str]:
+    known = [variable(name) for name in Settings.model_fields]
+    faults = []
+    for name in sorted(_given_names(env_file) - set(known)):
+        close = difflib.get_close_matches(name, known, n=1)
+        faults.append(f"{name} is not a setting" + (f"; did you mean {close[0]}?" if close else "."))
+    return faults
+
+
+def _sentences(model: type[BaseSettings], error: ValidationError) -> list[str]:
+    """One sentence a faulty setting: what is wrong with it, and what was expected."""
+    faults = []
+    for fault in error.errors(include_url=False, include_input=True):
+        name = str(fault["loc"][0])
+        field = model.model_fields[name]
+        if fault["type"] == "value_error":
+            wrong = str(fault["ctx"]["error"])
+            wrong = (
+                wrong
+                if wrong.startswith(("is ", "names ", "does ", "cannot "))
+                else f"cannot be used: {wrong}"
+            )
+        elif name in SECRET or name in URLS:
+            wrong = "cannot be used"
+        else:
+            wrong = f"is {fault['input']!r}"
+        faults.append(f"{variable(name)} {wrong}. Expected: {field.description}.")
+    return faults
