@@ -8,9 +8,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Integer, LargeBinary, String
+from sqlalchemy import BigInteger, Dialect, Integer, LargeBinary, String
 from sqlalchemy.dialects import mysql
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -42,11 +42,26 @@ class Instant(TypeDecorator[datetime]):
         return None if value is None else from_millis(value)
 
 
-def Id(length: int = 32) -> String:
-    """An ASCII identifier compared byte by byte (MySQL's default collation would ignore case)."""
-    return String(length).with_variant(
-        mysql.VARCHAR(length, charset="ascii", collation="ascii_bin"), "mysql", "mariadb"
-    )
+class Id(TypeDecorator[str]):
+    """An ASCII identifier compared byte by byte (MySQL's default collation would ignore case).
+
+    Text from outside that is not ASCII is looked up escaped and so finds nothing; MySQL would refuse the whole statement.
+    """
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int = 32) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name in ("mysql", "mariadb"):
+            return dialect.type_descriptor(mysql.VARCHAR(self.length, charset="ascii", collation="ascii_bin"))
+        return dialect.type_descriptor(String(self.length))
+
+    def process_bind_param(self, value: str | None, _dialect: Any) -> str | None:
+        return None if value is None else value.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def Sealed(length: int) -> LargeBinary:

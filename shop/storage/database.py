@@ -63,6 +63,11 @@ class Tx:
         self._now: datetime | None = None
 
     @property
+    def connection(self) -> Connection:
+        """The connection below, for migrations and dialect bodies in `shop.storage` only."""
+        return self._connection
+
+    @property
     def dialect(self) -> str:
         """`mysql` (MariaDB too) or `sqlite`."""
         name = self._connection.dialect.name
@@ -214,8 +219,7 @@ def _engine(url: str, pool_size: int, wait_timeout_s: int | None) -> Engine:
         engine = create_engine(
             parsed, connect_args={"timeout": LOCK_WAIT_S, "check_same_thread": False}, **pool
         )
-        event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        command_sqlite(engine)
         return engine
     session = [
         "sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'",
@@ -235,6 +239,12 @@ def _engine(url: str, pool_size: int, wait_timeout_s: int | None) -> Engine:
         },
         **pool,
     )
+
+
+def command_sqlite(engine: Engine) -> None:
+    """Take over from the driver when and how transactions begin on an engine for SQLite."""
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -361,3 +361,9 @@ outbox = Table(
     Column("created_at", Instant, nullable=False),
     Index(None, "done_at", "due_at"),
 )
+
+# MariaDB still defaults to latin1, which has no Korean, and a server may default to an engine without transactions.
+for _table in metadata.tables.values():
+    for _server in ("mysql", "mariadb"):
+        _table.dialect_kwargs[f"{_server}_engine"] = "InnoDB"
+        _table.dialect_kwargs[f"{_server}_charset"] = "utf8mb4"
