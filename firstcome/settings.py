@@ -32,7 +32,7 @@ SECRET = frozenset({"secret_keys", "simulator_api_key", "simulator_webhook_secre
 URLS = frozenset({"redis_url", "rq_redis_url", "database_url", "smtp_url"})
 
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
-_DATABASE_SCHEMES = ("mysql+pymysql", "mariadb+pymysql", "sqlite")
+_DATABASE_SCHEMES = ("mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql", "sqlite")
 _SMTP_SCHEMES = ("smtp", "smtps")
 
 Words = Annotated[tuple[str, ...], NoDecode]
@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         description="a URL such as redis://:password@host:6379/1",
     )
     database_url: str = Field(
-        "", repr=False, description="a URL such as mysql+pymysql://user:password@host/firstcome"
+        "", repr=False, description="a URL such as mysql://user:password@host/firstcome"
     )
     pool_size: int = Field(5, ge=1, le=200, description="database connections a process may hold, 1 to 200")
 
@@ -329,7 +329,7 @@ class DemoChoices(BaseSettings):
     data_dir: Path = Field(Path(".firstcome"), description="a folder for the demo's data")
     redis_url: str = Field("", repr=False, description="a URL such as redis://127.0.0.1:6379/0, or nothing")
     database_url: str = Field(
-        "", repr=False, description="a URL such as mysql+pymysql://user@host/firstcome, or nothing"
+        "", repr=False, description="a URL such as mysql://user@host/firstcome, or nothing"
     )
     serve_workers: int = Field(2, ge=1, le=128, description="a number of processes from 1 to 128")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

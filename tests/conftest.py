@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shutil
 import tempfile
@@ -14,11 +15,12 @@ from pathlib import Path
 import pytest
 import redis
 import redis.asyncio
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, text
 
 from firstcome import clients
 from firstcome.servers import EmbeddedRedis, PrivateMariaDB, PrivateRedis, ServerFault, create_database
-from shop.storage.database import Database
+from firstcome.settings import Settings
+from shop.storage.database import Database, normal_url
 from shop.storage.migrate import migrate
 from shop.storage.tables import metadata
 
@@ -98,7 +100,7 @@ def mariadb_url(mariadb_server: PrivateMariaDB) -> str:
 @pytest.fixture(scope="session")
 def given_url(worker_id: str) -> Iterator[str]:
     """The migrated schema on the server of DATABASE_URL, in a database of this process alone."""
-    url = make_url(GIVEN_DATABASE).set(database=f"firstcome_test_{worker_id}_{os.getpid()}")
+    url = normal_url(GIVEN_DATABASE).set(database=f"firstcome_test_{worker_id}_{os.getpid()}")
     shown = url.render_as_string(hide_password=False)
     create_database(shown)
     migrate(shown)
@@ -128,6 +130,27 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def settings(
+    redis_server: PrivateRedis, redis_sync: redis.Redis, database_url: str, tmp_path: Path
+) -> Settings:
+    """Settings of a demo on the empty servers of this test, with the cheapest password hash there is."""
+    return Settings(
+        demo=True,
+        data_dir=tmp_path,
+        redis_url=redis_server.url,
+        database_url=database_url,
+        secret_keys="test:" + base64.urlsafe_b64encode(bytes(range(32))).decode(),
+        mail_sink_dir=tmp_path / "mail",
+        mail_from="firstcome@example.test",
+        simulator_url="http://127.0.0.1:9",
+        simulator_api_key="a-key-for-the-tests-only-0123456789",
+        simulator_webhook_secrets="whsec_" + base64.b64encode(bytes(range(100, 132))).decode(),
+        argon2_memory_kib=8,
+        argon2_time_cost=1,
+    )
+
+
+@pytest.fixture
 def db(database_url: str) -> Iterator[Database]:
     """A Database on `database_url`."""
     database = Database(database_url)
@@ -137,7 +160,7 @@ def db(database_url: str) -> Iterator[Database]:
 
 def empty(url: str) -> None:
     """Delete every row of every table."""
-    engine = create_engine(url)
+    engine = create_engine(normal_url(url))
     with engine.begin() as connection:
         for table in metadata.sorted_tables:
             connection.execute(table.delete())
