@@ -23,6 +23,7 @@ from firstcome.settings import Settings
 from shop.storage.database import Database, normal_url
 from shop.storage.migrate import migrate
 from shop.storage.tables import metadata
+from tests.running import RunningDemo
 
 GIVEN_DATABASE = os.environ.get("DATABASE_URL", "")
 DATABASES = ["given"] if GIVEN_DATABASE else ["mariadb", "sqlite"]
@@ -156,6 +157,16 @@ def db(database_url: str) -> Iterator[Database]:
     database = Database(database_url)
     yield database
     database.dispose()
+
+
+@pytest.fixture(scope="session")
+def demo(servers_dir: Path) -> Iterator[RunningDemo]:
+    """The whole product, running; shared by the tests of one pytest process, each with buyers or a sale of its own."""
+    running = RunningDemo(servers_dir / "demo")
+    try:
+        yield running.start()
+    finally:
+        running.stop()
 
 
 def empty(url: str) -> None:
