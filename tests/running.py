@@ -20,6 +20,12 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
+from sqlalchemy import select
+
+from firstcome.settings import DEMO_FILE, load_settings
+from load.books import Books, read_books
+from shop.storage.database import Database
+from shop.storage.tables import sales
 
 T = TypeVar("T")
 
@@ -107,6 +113,17 @@ class RunningDemo:
             timeout=60,
             check=False,
         )
+
+    def books(self, slug: str) -> Books:
+        """What the sale's tables say, read straight from the database."""
+        db = Database(load_settings(self.folder / DEMO_FILE).database_url)
+        try:
+            sale_id = db.run(
+                lambda tx: tx.execute(select(sales.c.sale_id).where(sales.c.slug == slug)).scalar_one()
+            )
+            return db.run(read_books, sale_id)
+        finally:
+            db.dispose()
 
     def processes(self, *words: str) -> list[psutil.Process]:
         """The demo's live descendants whose command line holds all `words`."""
