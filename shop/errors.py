@@ -5,6 +5,9 @@ Knows no HTTP: the gateway's problems table turns a refusal into an answer.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class ShopError(Exception):
     """Base of everything that the shop raises on purpose."""
@@ -34,3 +37,23 @@ class IllegalMove(Refused):
         self.subject = subject
         self.current = current
         self.wanted = wanted
+
+
+class LaneTaken(ShopError):
+    """Another worker is deciding the orders of this sale right now; there is nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFault:
+    """What is wrong with one field, in words for the person who filled it in."""
+
+    field: str
+    message: str
+
+
+class InvalidFields(Refused):
+    """Some fields cannot be taken; `faults` names every one of them at once. Never repeats what was entered."""
+
+    def __init__(self, faults: Sequence[FieldFault]) -> None:
+        super().__init__("fields not accepted: " + ", ".join(fault.field for fault in faults))
+        self.faults = tuple(faults)
