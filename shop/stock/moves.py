@@ -1,0 +1,126 @@
+"""The only way in which stock counters change: ledger rows and counters together, the counters last and by id.
+
+Every movement is appended to the ledger in the transaction that changes the counter. The UPDATE re-checks that the counters
+allow it and the database's CHECK would refuse it once more, so no caller can oversell. Knows tables, not who may do what.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Row, select, update
+
+from shop.stock.rules import ReservationState, move_reservation
+from shop.storage.database import Contended, Tx
+from shop.storage.tables import products, reservations, sale_items, stock_ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """So many units of one sale item, by which each counter changes."""
+
+    sale_item_id: int
+    reason: str
+    order_id: str | None = None
+    allotted: int = 0
+    held: int = 0
+    sold: int = 0
+
+
+class StockMoved(Contended):
+    """The counters no longer allow a movement that was decided on an earlier reading; everything is to be rolled back."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what, retry_after_s=1)
+
+
+def move_stock(tx: Tx, movements: Sequence[Movement], *, actor: str) -> None:
+    """Append the movements to the ledger and add them to the counters, one UPDATE per item, in the order of their ids.
+
+    Must come last in its transaction: from here on it holds rows that everybody wants. Raises `StockMoved`.
+    """
+    now = tx.now
+    tx.insert(
+        stock_ledger,
+        [
+            {
+                "sale_item_id": movement.sale_item_id,
+                "order_id": movement.order_id,
+                "delta_allotted": movement.allotted,
+                "delta_held": movement.held,
+                "delta_sold": movement.sold,
+                "reason": movement.reason,
+                "actor": actor,
+                "at": now,
+            }
+            for movement in movements
+        ],
+    )
+    sums: dict[int, list[int]] = defaultdict(lambda: [0, 0, 0])
+    for movement in movements:
+        total = sums[movement.sale_item_id]
+        total[0] += movement.allotted
+        total[1] += movement.held
+        total[2] += movement.sold
+    for sale_item_id in sorted(sums):
+        _add(tx, sale_item_id, *sums[sale_item_id])
+
+
+def _add(tx: Tx, sale_item_id: int, allotted: int, held: int, sold: int) -> None:
+    row = sale_items.c
+    changed = tx.execute(
+        update(sale_items)
+        .where(row.sale_item_id == sale_item_id)
+        .where(row.held + held >= 0, row.sold + sold >= 0)
+        .where(row.held + row.sold + (held + sold) <= row.allotted + allotted)
+        .values(
+            allotted=row.allotted + allotted,
+            held=row.held + held,
+            sold=row.sold + sold,
+            version=row.version + 1,
+        )
+    )
+    if changed.rowcount != 1:
+        raise StockMoved(
+            f"sale item {sale_item_id} does not allow allotted{allotted:+} held{held:+} sold{sold:+}"
+        )
+
+
+def release_held(tx: Tx, order_id: str, *, reason: str, actor: str) -> int:
+    """Give back what an order holds; the number of units. The caller holds the order's lock. Raises `StockMoved`."""
+    rows = _end_reservations(tx, order_id, ReservationState.RELEASED, reason)
+    move_stock(
+        tx, [Movement(row.sale_item_id, reason, order_id, held=-row.quantity) for row in rows], actor=actor
+    )
+    return sum(row.quantity for row in rows)
+
+
+def sell_held(tx: Tx, order_id: str, *, reason: str, actor: str) -> int:
+    """What an order holds becomes sold; the number of units. The caller holds the order's lock. Raises `StockMoved`."""
+    rows = _end_reservations(tx, order_id, ReservationState.COMMITTED, reason)
+    moved = [
+        Movement(row.sale_item_id, reason, order_id, held=-row.quantity, sold=row.quantity) for row in rows
+    ]
+    move_stock(tx, moved, actor=actor)
+    return sum(row.quantity for row in rows)
+
+
+def _end_reservations(
+    tx: Tx, order_id: str, state: ReservationState, reason: str
+) -> Sequence[Row[tuple[int, int]]]:
+    move_reservation(ReservationState.HELD, state)
+    held = (reservations.c.order_id == order_id) & (reservations.c.state == ReservationState.HELD)
+    columns = (reservations.c.sale_item_id, reservations.c.quantity)
+    rows = tx.all(select(*columns).where(held).order_by(reservations.c.sale_item_id))
+    if rows:
+        tx.execute(update(reservations).where(held).values(state=state, reason=reason, updated_at=tx.now))
+    return rows
+
+
+def take_from_hand(tx: Tx, product_id: str, units: int) -> bool:
+    """Take units out of a product's `on_hand` (or, below 0, put them back); False if there are not so many."""
+    on_hand = products.c.on_hand
+    statement = update(products).where(products.c.product_id == product_id, on_hand >= units)
+    return tx.execute(statement.values(on_hand=on_hand - units)).rowcount == 1
