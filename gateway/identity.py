@@ -1,0 +1,303 @@
+"""Who asks: a buyer or an operator, by a bearer token or a browser's cookie.
+
+A session is a signed text (HS256 JWT) with the account's id, kind, role and whether its address is verified, so that knowing who
+asks costs no look-up. Buyers and operators have separate cookies: one browser may be both. Texts that were checked are
+remembered until they expire. A change that comes with a cookie must come from our own pages and carry the session's CSRF token.
+"""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+import jwt
+from litestar.connection import ASGIConnection, Request
+from litestar.datastructures import Cookie
+from litestar.handlers import BaseRouteHandler
+
+from gateway.refusals import ForeignRequest, NotSignedIn, NotVerified, TwoIdentities, WrongRole
+
+if TYPE_CHECKING:
+    from litestar.response import Response
+
+    from firstcome.settings import Settings
+    from gateway.services import KeySet, Services
+
+Kind = Literal["buyer", "operator"]
+Connection = ASGIConnection[Any, Any, Any, Any]
+
+ROLES = ("viewer", "operator", "admin")
+UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+CSRF_HEADER = "x-csrf-token"
+CSRF_FIELD = "csrf_token"
+# What another server calls itself or its user by; ours come from signed texts only.
+_REMEMBERED = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who asks. `role` is viewer, operator or admin for operators, and empty for buyers."""
+
+    subject_id: str
+    kind: Kind
+    role: str
+    verified: bool
+    session_id: str
+    via: Literal["cookie", "bearer"]
+    expires_at: int
+
+
+class SignedIn(Protocol):
+    """What a sign-in gives (see `shop.accounts.sessions`)."""
+
+    @property
+    def subject_id(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def role(self) -> str: ...
+    @property
+    def verified(self) -> bool: ...
+    @property
+    def session_id(self) -> str: ...
+    @property
+    def refresh_token(self) -> str: ...
+    @property
+    def expires_at(self) -> datetime: ...
+
+
+class Sessions:
+    """Signs and reads session texts. `keys` sign them, `csrf_keys` make the CSRF tokens."""
+
+    def __init__(self, keys: KeySet, csrf_keys: KeySet) -> None:
+        self._keys = keys
+        self._csrf_keys = csrf_keys
+        self._known: dict[str, dict[str, Any]] = {}
+
+    def issue(self, signed_in: SignedIn, life_s: int) -> str:
+        """A session text for `life_s` seconds."""
+        now = int(time.time())
+        claims = {
+            "sub": signed_in.subject_id,
+            "kind": signed_in.kind,
+            "role": signed_in.role or "",
+            "verified": signed_in.verified,
+            "sid": signed_in.session_id,
+            "iat": now,
+            "exp": now + life_s,
+        }
+        active = self._keys.active
+        return jwt.encode(claims, self._keys.by_id[active], "HS256", headers={"kid": active})
+
+    def read(self, token: str, via: Literal["cookie", "bearer"]) -> Principal | None:
+        """Whose session this is; None for anything that is not a live session of ours."""
+        claims = self._known.get(token)
+        if claims is None:
+            claims = self._verify(token)
+            if claims is None:
+                return None
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[token] = claims
+        if claims["exp"] <= time.time():
+            self._known.pop(token, None)
+            return None
+        return Principal(
+            claims["sub"],
+            claims["kind"],
+            claims["role"],
+            claims["verified"],
+            claims["sid"],
+            via,
+            claims["exp"],
+        )
+
+    def _verify(self, token: str) -> dict[str, Any] | None:
+        try:
+            key = self._keys.by_id.get(jwt.get_unverified_header(token).get("kid", ""))
+            if key is None:
+                return None
+            claims: dict[str, Any] = jwt.decode(
+                token, key, algorithms=["HS256"], options={"require": ["exp", "sub"]}
+            )
+        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError):
+            return None
+        return claims
+
+    def csrf_token(self, session_id: str) -> str:
+        """The token that a form of this session carries."""
+        return _csrf(self._csrf_keys.by_id[self._csrf_keys.active], session_id)
+
+    def csrf_fits(self, session_id: str, token: str) -> bool:
+        """Whether a form's token belongs to the session."""
+        given = token.encode("utf-8", "replace")
+        fits = [
+            hmac.compare_digest(_csrf(key, session_id).encode(), given)
+            for key in self._csrf_keys.by_id.values()
+        ]
+        return any(fits)
+
+
+def _csrf(key: bytes, session_id: str) -> str:
+    return hmac.new(key, session_id.encode(), sha256).hexdigest()
+
+
+# ---------------------------------------------------------------- cookies
+
+
+def cookie_name(settings: Settings, name: str) -> str:
+    """The cookie's name as browsers see it: on https it carries `__Host-`, which no other host can set."""
+    return f"__Host-{name}" if settings.secure else name
+
+
+def session_cookie(settings: Settings, kind: Kind) -> str:
+    """The name of the session cookie of buyers or operators."""
+    return cookie_name(settings, "session" if kind == "buyer" else "operator")
+
+
+def cookie(settings: Settings, name: str, value: str, max_age_s: int) -> Cookie:
+    """A cookie of ours: HttpOnly, SameSite=Lax, for the whole host; Secure on https."""
+    return Cookie(
+        key=cookie_name(settings, name),
+        value=value,
+        max_age=max_age_s,
+        path="/",
+        secure=settings.secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def start_browser_session(services: Services, response: Response[Any], signed_in: SignedIn) -> None:
+    """Let the browser hold the session. Its refresh token is not used: a browser signs in again after the session's life."""
+    life_s = services.settings.browser_session_s
+    name = "session" if signed_in.kind == "buyer" else "operator"
+    response.set_cookie(cookie(services.settings, name, services.sessions.issue(signed_in, life_s), life_s))
+
+
+def end_browser_session(services: Services, response: Response[Any], kind: Kind = "buyer") -> None:
+    """Take the session's cookie back."""
+    name = "session" if kind == "buyer" else "operator"
+    response.set_cookie(cookie(services.settings, name, "", 0))
+
+
+# ---------------------------------------------------------------- who asks
+
+
+def kind_of_path(path: str) -> Kind:
+    """Operators' pages and calls know operators only."""
+    return "operator" if path.startswith(("/operator", "/api/v1/operator")) else "buyer"
+
+
+def principal_of(request: Connection) -> Principal | None:
+    """Who asks, or None. Raises TwoIdentities when a bearer token and a session cookie come together."""
+    services: Services = request.app.state.services
+    return identify(
+        services,
+        kind_of_path(request.scope["path"]),
+        request.headers.get("authorization"),
+        request.cookies,
+    )
+
+
+def identify(
+    services: Services, kind: Kind, authorization: str | None, cookies: Mapping[str, str]
+) -> Principal | None:
+    """As `principal_of`, from the raw values. A bearer token that is not a live session raises NotSignedIn."""
+    cookie_value = cookies.get(session_cookie(services.settings, kind))
+    if authorization is not None:
+        if cookie_value:
+            raise TwoIdentities("a session cookie and an Authorization header came together")
+        scheme, _, token = authorization.partition(" ")
+        principal = services.sessions.read(token.strip(), "bearer") if scheme.lower() == "bearer" else None
+        if principal is None:
+            raise NotSignedIn("the access token is not valid, or no longer")
+        return principal
+    return services.sessions.read(cookie_value, "cookie") if cookie_value else None
+
+
+def require_buyer(request: Connection) -> Principal:
+    """The buyer who asks. Raises NotSignedIn, or WrongRole for operators."""
+    principal = principal_of(request)
+    if principal is None:
+        raise NotSignedIn("sign in first")
+    if principal.kind != "buyer":
+        raise WrongRole("this is for buyers")
+    return principal
+
+
+def require_verified(principal: Principal) -> Principal:
+    """The buyer, whose address is verified. Raises NotVerified."""
+    if not principal.verified:
+        raise NotVerified("verify your e-mail address first")
+    return principal
+
+
+def require_operator(request: Connection, role: str = "viewer") -> Principal:
+    """The operator who asks, with at least this role. Raises NotSignedIn or WrongRole."""
+    principal = principal_of(request)
+    if principal is None:
+        raise NotSignedIn("sign in first")
+    if principal.kind != "operator" or ROLES.index(principal.role) < ROLES.index(role):
+        raise WrongRole(f"this needs the role {role}")
+    return principal
+
+
+# ---------------------------------------------------------------- changes from browsers
+
+
+def csrf_token_for(request: Connection, principal: Principal | None) -> str:
+    """The CSRF token for the forms of a page; empty for strangers, whose forms are guarded by their origin alone."""
+    if principal is None:
+        return ""
+    services: Services = request.app.state.services
+    return services.sessions.csrf_token(principal.session_id)
+
+
+async def guard_changes(request: Connection, _handler: BaseRouteHandler) -> None:
+    """A Litestar guard for every route: an unsafe request of a browser must be ours. Raises ForeignRequest."""
+    if request.scope.get("method") not in UNSAFE or "authorization" in request.headers:
+        return
+    services: Services = request.app.state.services
+    if request.headers.get("cookie") is None and "origin" not in request.headers:
+        return  # no browser, nobody's session: nothing that could be forged
+    _require_own_origin(request, services.settings)
+    principal = principal_of(request)
+    if principal is not None and not services.sessions.csrf_fits(
+        principal.session_id, await _csrf_of(request)
+    ):
+        raise ForeignRequest("the CSRF token of this session is missing or wrong")
+
+
+def _require_own_origin(request: Connection, settings: Settings) -> None:
+    site = request.headers.get("sec-fetch-site")
+    if site is not None and site not in ("same-origin", "none"):
+        raise ForeignRequest("this change was sent from another site")
+    origin = request.headers.get("origin")
+    if origin is not None and origin != settings.base_url and not _same_host(request, origin):
+        raise ForeignRequest("this change was sent from another site")
+
+
+def _same_host(request: Connection, origin: str) -> bool:
+    """A page of the very host that is asked, such as localhost beside 127.0.0.1 on a developer's machine."""
+    parts = urlsplit(origin)
+    return bool(parts.netloc) and parts.netloc == request.headers.get("host")
+
+
+async def _csrf_of(request: Connection) -> str:
+    given = request.headers.get(CSRF_HEADER)
+    if given is not None:
+        return given
+    if isinstance(request, Request) and request.content_type[0] in (
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+    ):
+        value = (await request.form()).get(CSRF_FIELD)
+        return value if isinstance(value, str) else ""
+    return ""

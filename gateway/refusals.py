@@ -1,0 +1,108 @@
+"""What the gateway itself refuses, before anything below it is asked. The words of HTTP stand in `problems.py`, not here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.bodies import FieldFault
+
+
+class GatewayRefused(Exception):
+    """Base of every refusal that is decided in the gateway."""
+
+
+class RetryLater(GatewayRefused):
+    """Not now; `retry_after_s` says when it makes sense to ask again."""
+
+    def __init__(self, what: str, retry_after_s: int = 2) -> None:
+        super().__init__(what)
+        self.retry_after_s = retry_after_s
+
+
+# ---------------------------------------------------------------- who asks
+
+
+class NotSignedIn(GatewayRefused):
+    """No session, or one that is over or forged."""
+
+
+class TwoIdentities(GatewayRefused):
+    """A session cookie and a bearer token came together, so it is unclear who asks."""
+
+
+class ForeignRequest(GatewayRefused):
+    """A browser sent a change from another site, or without this session's CSRF token."""
+
+
+class NotVerified(GatewayRefused):
+    """The account's address has not been verified."""
+
+
+class WrongRole(GatewayRefused):
+    """The session is genuine and does not allow this."""
+
+
+# ---------------------------------------------------------------- what is asked
+
+
+class UnreadableBody(GatewayRefused):
+    """The body is missing, or no JSON."""
+
+
+class WrongMediaType(GatewayRefused):
+    """The body is declared as something else than JSON."""
+
+
+class BadFields(GatewayRefused):
+    """The body is JSON and some of its fields cannot be used; `errors` lists every one."""
+
+    def __init__(self, errors: Sequence[FieldFault]) -> None:
+        super().__init__("some fields cannot be used")
+        self.errors = list(errors)
+
+
+class UnknownSale(GatewayRefused):
+    """No sale of this name is listed."""
+
+
+class UnknownProduct(GatewayRefused):
+    """No product of this id is listed."""
+
+
+class IdempotencyKeyMissing(GatewayRefused):
+    """The call needs an Idempotency-Key."""
+
+
+class IdempotencyKeyMalformed(GatewayRefused):
+    """The Idempotency-Key is empty, too long, or not made of visible ASCII characters."""
+
+
+class NotAdmitted(GatewayRefused):
+    """No pass, or one that does not open this checkout for this buyer."""
+
+
+class IfMatchMissing(GatewayRefused):
+    """The change does not say which version it was made from."""
+
+
+class VersionStale(GatewayRefused):
+    """Somebody else changed it since."""
+
+
+# ---------------------------------------------------------------- not now
+
+
+class TooManyPolls(RetryLater):
+    """One ticket is asked about more often than any page would."""
+
+
+class TooManyAttempts(RetryLater):
+    """One address or one client tries too often."""
+
+
+class Overloaded(RetryLater):
+    """The few threads for passwords are busy and their queue is full."""
+
+
+class SnapshotStale(RetryLater):
+    """The store behind the public pages has not answered for too long."""

@@ -1,0 +1,78 @@
+"""Everything that a request may need, built once per process by `app.py` and handed around as one value.
+
+A handler gets it as `services: NamedDependency[Services]`; plain ASGI code as `services_of(scope)`. Holds, decides nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    import redis
+    import redis.asyncio
+    from litestar.types import Scope
+
+    from firstcome.settings import Settings
+    from gateway.bounded import BoundedPool, PollLimiter
+    from gateway.identity import Sessions
+    from gateway.snapshot import Snapshot
+    from shop.accounts.kit import AccountKit
+    from shop.payments.providers import Provider
+    from shop.storage.database import Database
+    from shop.vault import Lookup, Vault
+    from waiting_room.passes import PassReader, PassSigner
+    from waiting_room.room import Room
+    from workers.lanes import Doorbell, Lanes
+
+T = TypeVar("T")
+
+
+class KeySet(Protocol):
+    """The keys of one purpose: `active` is the id of the one to write with."""
+
+    @property
+    def active(self) -> str: ...
+
+    @property
+    def by_id(self) -> Mapping[str, bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One process's connections, keys and caches.
+
+    `ticket_keys`, `ticket_id_keys` and `order_id_keys` are asked by the sale's own `ticket_key_id`, which never changes.
+    """
+
+    settings: Settings
+    db: Database
+    redis: redis.asyncio.Redis
+    redis_sync: redis.Redis
+    room: Room
+    lanes: Lanes
+    doorbell: Doorbell
+    vault: Vault
+    lookup: Lookup
+    kit: AccountKit
+    sessions: Sessions
+    ticket_keys: KeySet
+    ticket_id_keys: KeySet
+    order_id_keys: KeySet
+    receipt_keys: KeySet
+    idempotency_keys: KeySet
+    pass_signer: PassSigner
+    pass_reader: PassReader
+    jwks: bytes
+    snapshot: Snapshot
+    hashing: BoundedPool
+    polls: PollLimiter
+    providers: Mapping[str, Provider]
+    background: Callable[[Awaitable[Any]], None]
+
+
+def services_of(scope: Scope) -> Services:
+    """The services of the application that answers this request."""
+    services: Services = scope["litestar_app"].state.services
+    return services
