@@ -48,7 +48,8 @@ RESULT_S = 3600
 BELL_MS = 1000
 # A doorbell is worth nothing later: the sweeper rings again every second or two.
 DOORBELL_TTL_S = 60
-DOORBELL_TIMEOUT_S = 30
+DRAIN_TIMEOUT_S = 30
+DELIVER_TIMEOUT_S = 150
 DOORBELL_FAILURE_S = 3600
 DOORBELL_RETRIES = 3
 
@@ -248,7 +249,7 @@ class Doorbell:
 
     def ring(self, sale_id: str) -> bool:
         """Ring for one lane. Failing is no error, only False: the sweeper rings again where entries wait."""
-        return self._enqueue(self._lanes, "workers.jobs.drain", sale_id)
+        return self._enqueue(self._lanes, DRAIN_TIMEOUT_S, "workers.jobs.drain", sale_id)
 
     def ring_outbox(self) -> bool:
         """Wake a worker for the outbox, unless one is on its way."""
@@ -257,14 +258,14 @@ class Doorbell:
         except RedisError as error:
             log.warning("doorbell_failed", queue=QUEUE_OUTBOX, error=str(error))
             return False
-        return waiting == 0 and self._enqueue(self._outbox, "workers.jobs.deliver")
+        return waiting == 0 and self._enqueue(self._outbox, DELIVER_TIMEOUT_S, "workers.jobs.deliver")
 
-    def _enqueue(self, queue: Queue, job: str, *args: str) -> bool:
+    def _enqueue(self, queue: Queue, timeout_s: int, job: str, *args: str) -> bool:
         try:
             queue.enqueue(
                 job,
                 *args,
-                job_timeout=DOORBELL_TIMEOUT_S,
+                job_timeout=timeout_s,
                 ttl=DOORBELL_TTL_S,
                 result_ttl=0,
                 failure_ttl=DOORBELL_FAILURE_S,

@@ -1,0 +1,58 @@
+"""What a worker or sweeper process works with. Built by the command line, installed once per process, found by RQ's jobs.
+
+Knows no settings and reads no environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import redis
+
+from shop.mail.outbox import Effect
+from shop.storage.database import Database
+from shop.vault import Vault
+from workers.lanes import Doorbell, LaneReader
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The clients and limits of one process.
+
+    `redis` decodes replies to text; `rq_redis` must not (RQ stores bytes) and belongs to RQ alone. Both connect lazily, as `db`
+    does, so that a forked work-horse makes connections of its own. `db` has `wait_timeout_s=10`: the server ends a drainer that
+    was stopped. `effects` carries out each kind of outbox row.
+    """
+
+    db: Database
+    redis: redis.Redis
+    rq_redis: redis.Redis
+    vault: Vault
+    effects: Mapping[str, Effect]
+    slice_s: float = 2.0
+    batch_ms: float = 50.0
+    batch_max: int = 500
+    sweep_s: float = 2.0
+    lanes: LaneReader = field(init=False)
+    doorbell: Doorbell = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lanes", LaneReader(self.redis))
+        object.__setattr__(self, "doorbell", Doorbell(self.rq_redis))
+
+
+_installed: Runtime | None = None
+
+
+def install(runtime: Runtime) -> None:
+    """Make this the runtime of the process, for jobs that RQ calls by name."""
+    global _installed
+    _installed = runtime
+
+
+def current() -> Runtime:
+    """The runtime of this process."""
+    if _installed is None:
+        raise RuntimeError("no runtime is installed in this process")
+    return _installed
