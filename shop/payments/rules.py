@@ -1,0 +1,322 @@
+"""What a payment may become, and what a provider's report about it means for the payment, its order and its stock.
+
+Pure: snapshots and a report in, a `Ruling` out. The rank of the states decides, never the order in which reports arrive, so a
+report that comes twice, late or before an older one ends in the same place. Knows neither tables nor providers nor time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shop.errors import IllegalMove, Refused, Unavailable
+from shop.orders.rules import OrderState
+
+# ---------------------------------------------------------------- refusals
+
+
+class BadSignature(Refused):
+    """A callback whose signature headers are missing, malformed, too old, too new, or signed by somebody else."""
+
+
+class Unreadable(Refused):
+    """A callback that was signed by the provider and whose body cannot be read."""
+
+
+class BodyTooLarge(Refused):
+    """A callback beyond `MAX_CALLBACK_BYTES`."""
+
+
+class UnknownProvider(Refused):
+    """No payment provider of this name is configured."""
+
+
+class KeyReused(Refused):
+    """The Idempotency-Key was used before with another body."""
+
+
+class StillRunning(Refused):
+    """A start of this payment is under way; `retry_after_s` says when to ask again."""
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("this payment is being started")
+        self.retry_after_s = retry_after_s
+
+
+class UnderReview(IllegalMove):
+    """Money of another amount arrived for this order; nothing more is taken until the shop has looked at it."""
+
+
+class ProviderUnavailable(Unavailable):
+    """The provider gave no answer, or none that says what became of the call."""
+
+
+class ProviderRefused(Unavailable):
+    """The provider answered that it will not do this, however often it is asked."""
+
+
+# ---------------------------------------------------------------- states
+
+
+class PaymentState(StrEnum):
+    """The life of one attempt to pay."""
+
+    CREATED = "created"
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SUSPENSE = "suspense"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUND_PENDING = "refund_pending"
+    REFUNDED = "refunded"
+
+
+_P = PaymentState
+
+MOVES: Mapping[PaymentState, frozenset[PaymentState]] = {
+    _P.CREATED: frozenset({_P.PENDING, _P.SUCCEEDED, _P.FAILED, _P.CANCELLED, _P.SUSPENSE}),
+    _P.PENDING: frozenset({_P.SUCCEEDED, _P.FAILED, _P.CANCELLED, _P.SUSPENSE}),
+    _P.FAILED: frozenset({_P.SUCCEEDED, _P.SUSPENSE}),
+    _P.CANCELLED: frozenset({_P.SUCCEEDED, _P.SUSPENSE}),
+    _P.SUSPENSE: frozenset({_P.SUCCEEDED, _P.REFUND_PENDING}),
+    _P.SUCCEEDED: frozenset({_P.PARTIALLY_REFUNDED, _P.REFUND_PENDING, _P.REFUNDED}),
+    _P.PARTIALLY_REFUNDED: frozenset({_P.REFUND_PENDING, _P.REFUNDED}),
+    _P.REFUND_PENDING: frozenset({_P.REFUNDED, _P.SUCCEEDED, _P.PARTIALLY_REFUNDED}),
+    _P.REFUNDED: frozenset(),
+}
+
+OPEN = frozenset({_P.CREATED, _P.PENDING})
+ENDED_UNPAID = frozenset({_P.FAILED, _P.CANCELLED})
+UNPAID = OPEN | ENDED_UNPAID
+KEPT = frozenset({_P.SUCCEEDED, _P.PARTIALLY_REFUNDED})  # at rest, these pay for the order
+
+
+def move(current: PaymentState, wanted: PaymentState) -> PaymentState:
+    """The wanted state, if the table has that move. Raises IllegalMove naming both."""
+    if wanted not in MOVES[current]:
+        raise IllegalMove("payment", current, wanted)
+    return wanted
+
+
+# ---------------------------------------------------------------- reports and rulings
+
+
+class Fact(StrEnum):
+    """What a provider says became of a payment."""
+
+    PENDING = "pending"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    REFUNDED = "refunded"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A provider's word on one payment: `amount` asked or captured, `refunded` in all so far, minor units of `currency`."""
+
+    fact: Fact
+    amount: int
+    currency: str
+    refunded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The payment as the shop knows it; amounts in minor units."""
+
+    state: PaymentState
+    amount: int
+    currency: str
+    captured: int = 0
+    refunded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """The order behind the payment: whether its hold time is over, and how its other attempts stand."""
+
+    state: OrderState
+    hold_over: bool
+    other_open: bool = False
+    other_suspended: bool = False
+
+
+class Verdict(StrEnum):
+    """What became of a report; closed: whatever arrives gets one of these, or a refusal of this module."""
+
+    PAID = "paid"
+    PENDING = "pending"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    SUSPENDED = "suspended"  # another amount or currency: kept apart until the shop has looked at it
+    LATE = "late"  # the order had expired: the money goes back
+    REFUND_DUE = "refund_due"  # the order is cancelled or already paid: the money goes back
+    REFUNDED = "refunded"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REVIEW = "review"  # recorded for the operator, nothing was moved on its account
+    REPEATED = "repeated"  # this was known
+    STALE = "stale"  # something of a higher rank was known
+    RECORDED = "recorded"  # genuine, of a type this shop has no use for
+    UNKNOWN_PAYMENT = "unknown_payment"  # genuine, kept and tried again
+
+
+class Review(StrEnum):
+    """Why an operator should look."""
+
+    AMOUNT_MISMATCH = "amount_mismatch"
+    LATE_SUCCESS = "late_success"
+    REFUND_OF_UNPAID = "refund_of_unpaid"
+    REFUND_ABOVE_PAID = "refund_above_paid"
+    REFUND_OUTSIDE = "refund_outside"
+    REFUND_REFUSED = "refund_refused"
+
+
+class Fate(StrEnum):
+    """What becomes of the order and its stock."""
+
+    STAYS = "stays"
+    PAID = "paid"  # the held units are sold
+    RESERVED = "reserved"  # may pay again; the hold stands
+    EXPIRED = "expired"  # the held units are free
+    REFUNDED = "refunded"  # the sold units are free
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """The consequence of a report. `moves` are made one after the other; None leaves an amount as it is."""
+
+    verdict: Verdict
+    moves: tuple[PaymentState, ...] = ()
+    order: Fate = Fate.STAYS
+    captured: int | None = None
+    refunded: int | None = None
+    review: Review | None = None
+
+    @property
+    def refund_due(self) -> bool:
+        """The provider has to be asked to give the money back."""
+        return self.moves[-1:] == (PaymentState.REFUND_PENDING,)
+
+
+def rule(attempt: Attempt, purchase: Purchase, report: Report) -> Ruling:
+    """What the report means. Total: every report on every attempt of every order has an answer."""
+    match report.fact:
+        case Fact.SUCCEEDED:
+            return _success(attempt, purchase, report)
+        case Fact.PENDING:
+            return _pending(attempt)
+        case Fact.FAILED:
+            return _ended_unpaid(attempt, purchase, PaymentState.FAILED, Verdict.FAILED)
+        case Fact.CANCELLED:
+            return _ended_unpaid(attempt, purchase, PaymentState.CANCELLED, Verdict.CANCELLED)
+        case Fact.REFUNDED:
+            return _refund(attempt, purchase, report)
+
+
+def give_back(attempt: Attempt, purchase: Purchase) -> Ruling:
+    """The operator has not decided on suspended money in time: it goes back, and the order waits for it no longer."""
+    if attempt.state is not PaymentState.SUSPENSE:
+        return Ruling(Verdict.STALE)
+    return Ruling(Verdict.REFUND_DUE, (PaymentState.REFUND_PENDING,), _without_this_attempt(purchase))
+
+
+def _success(attempt: Attempt, purchase: Purchase, report: Report) -> Ruling:
+    if attempt.state not in UNPAID:
+        return _refund(attempt, purchase, report)
+    captured, back = report.amount, max(attempt.refunded, report.refunded)
+    if back and back >= captured:  # the money came and went before this shop heard of it
+        moves = (PaymentState.SUCCEEDED, PaymentState.REFUNDED)
+        return Ruling(Verdict.REFUNDED, moves, _without_this_attempt(purchase), captured, back)
+    if (captured, report.currency) != (attempt.amount, attempt.currency):
+        return Ruling(
+            Verdict.SUSPENDED, (PaymentState.SUSPENSE,), Fate.STAYS, captured, back, Review.AMOUNT_MISMATCH
+        )
+    if purchase.state in (OrderState.RESERVED, OrderState.PAYING):
+        partial = (PaymentState.PARTIALLY_REFUNDED,) if back else ()
+        return Ruling(Verdict.PAID, (PaymentState.SUCCEEDED, *partial), Fate.PAID, captured, back)
+    moves = (PaymentState.SUCCEEDED, PaymentState.REFUND_PENDING)
+    if purchase.state is OrderState.EXPIRED:
+        return Ruling(Verdict.LATE, moves, Fate.STAYS, captured, back, Review.LATE_SUCCESS)
+    return Ruling(Verdict.REFUND_DUE, moves, Fate.STAYS, captured, back)
+
+
+def _pending(attempt: Attempt) -> Ruling:
+    match attempt.state:
+        case PaymentState.CREATED:
+            return Ruling(Verdict.PENDING, (PaymentState.PENDING,))
+        case PaymentState.PENDING:
+            return Ruling(Verdict.REPEATED)
+        case _:
+            return Ruling(Verdict.STALE)
+
+
+def _ended_unpaid(attempt: Attempt, purchase: Purchase, ended: PaymentState, verdict: Verdict) -> Ruling:
+    if attempt.state in OPEN:
+        return Ruling(verdict, (ended,), _without_this_attempt(purchase))
+    return Ruling(Verdict.REPEATED if attempt.state in ENDED_UNPAID else Verdict.STALE)
+
+
+def _without_this_attempt(purchase: Purchase) -> Fate:
+    """What becomes of an order that this attempt will not pay for."""
+    if purchase.state is not OrderState.PAYING or purchase.other_open:
+        return Fate.STAYS
+    return Fate.EXPIRED if purchase.hold_over and not purchase.other_suspended else Fate.RESERVED
+
+
+def _refund(attempt: Attempt, purchase: Purchase, report: Report) -> Ruling:
+    back = report.refunded
+    if back <= attempt.refunded:
+        return Ruling(Verdict.REPEATED)
+    if attempt.state in UNPAID:
+        return Ruling(Verdict.REVIEW, refunded=back, review=Review.REFUND_OF_UNPAID)
+    if back < attempt.captured:
+        return _partial_refund(attempt, purchase, back)
+    if back > attempt.captured and (attempt.state in KEPT or attempt.state is PaymentState.REFUNDED):
+        return Ruling(Verdict.REVIEW, review=Review.REFUND_ABOVE_PAID)
+    outside = purchase.state in FULFILLED and attempt.state in KEPT
+    review = (
+        Review.REFUND_ABOVE_PAID if back > attempt.captured else Review.REFUND_OUTSIDE if outside else None
+    )
+    return Ruling(
+        Verdict.REVIEW if outside else Verdict.REFUNDED,
+        _to_refunded(attempt),
+        _fate_of_refunded(attempt, purchase),
+        refunded=back,
+        review=review,
+    )
+
+
+def _partial_refund(attempt: Attempt, purchase: Purchase, back: int) -> Ruling:
+    """The amount is added; the order keeps its goods."""
+    moves = (PaymentState.PARTIALLY_REFUNDED,) if attempt.state is PaymentState.SUCCEEDED else ()
+    outside = purchase.state in FULFILLED and attempt.state in KEPT
+    review = Review.REFUND_OUTSIDE if outside else None
+    return Ruling(Verdict.PARTIALLY_REFUNDED, moves, refunded=back, review=review)
+
+
+FULFILLED = frozenset(
+    {
+        OrderState.FULFILLING,
+        OrderState.SHIPPED,
+        OrderState.DELIVERED,
+        OrderState.RETURN_REQUESTED,
+        OrderState.RETURNED,
+    }
+)
+
+
+def _to_refunded(attempt: Attempt) -> tuple[PaymentState, ...]:
+    if attempt.state is PaymentState.SUSPENSE:
+        return (PaymentState.REFUND_PENDING, PaymentState.REFUNDED)
+    return (PaymentState.REFUNDED,)
+
+
+def _fate_of_refunded(attempt: Attempt, purchase: Purchase) -> Fate:
+    """Money that is fully back ends the order that it paid for; goods that have left stay the operator's business."""
+    if attempt.state is PaymentState.SUSPENSE:
+        return _without_this_attempt(purchase)
+    paid_for_it = purchase.state is OrderState.PAID and attempt.state in KEPT
+    return Fate.REFUNDED if paid_for_it or purchase.state is OrderState.REFUNDING else Fate.STAYS
