@@ -1,0 +1,92 @@
+"""Reading what a batch of orders is judged on: a handful of queries, whatever the size of the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Row, func, select
+
+from shop.orders.entry import OrderEntry
+from shop.orders.judgement import Books, Item
+from shop.orders.rules import LIVE_STATES, pass_claim
+from shop.storage.database import Tx
+from shop.storage.tables import accounts, addresses, order_lines, orders, products, sale_items, sales
+
+NOT_SELLING = ("draft", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """A sale's books for one batch, and what its rows need besides. `sealed` are the encrypted addresses by id."""
+
+    books: Books
+    sale_title: str
+    currency: str
+    hold: timedelta
+    sealed: dict[str, bytes]
+
+
+def read_facts(tx: Tx, sale_id: str, entries: Sequence[OrderEntry]) -> Facts:
+    """Everything that deciding these entries needs.
+
+    Free units are read without a lock: only the holder of the lane raises held + sold, and the UPDATE re-checks.
+    """
+    sale = tx.one(select(sales.c.title, sales.c.control, sales.c.hold_s).where(sales.c.sale_id == sale_id))
+    offered = _items(tx, sale_id)
+    owned = _addresses(tx, entries)
+    books = Books(
+        on_sale=sale.control not in NOT_SELLING,
+        items={
+            row.product_id: Item(row.sale_item_id, row.product_id, row.title, row.price, row.limit_per_buyer)
+            for row in offered
+        },
+        free={row.sale_item_id: row.allotted - row.held - row.sold for row in offered},
+        bought=_bought(tx, sale_id, entries),
+        used_passes=_used_passes(tx, sale_id, entries),
+        accounts=_open_accounts(tx, entries),
+        addresses={row.address_id: row.account_id for row in owned},
+    )
+    currency = offered[0].currency if offered else "XXX"
+    sealed = {row.address_id: row.address_sealed for row in owned}
+    return Facts(books, sale.title, currency, timedelta(seconds=sale.hold_s), sealed)
+
+
+def _items(tx: Tx, sale_id: str) -> Sequence[Row[Any]]:
+    return tx.all(
+        select(sale_items, products.c.title)
+        .join(products, products.c.product_id == sale_items.c.product_id)
+        .where(sale_items.c.sale_id == sale_id)
+        .order_by(sale_items.c.sale_item_id)
+    )
+
+
+def _addresses(tx: Tx, entries: Sequence[OrderEntry]) -> Sequence[Row[Any]]:
+    wanted = {entry.address_id for entry in entries if entry.address_id is not None}
+    return tx.all(select(addresses).where(addresses.c.address_id.in_(wanted))) if wanted else []
+
+
+def _bought(tx: Tx, sale_id: str, entries: Sequence[OrderEntry]) -> dict[tuple[str, int], int]:
+    rows = tx.all(
+        select(
+            orders.c.account_id, order_lines.c.sale_item_id, func.sum(order_lines.c.quantity).label("units")
+        )
+        .join(order_lines, order_lines.c.order_id == orders.c.order_id)
+        .where(orders.c.account_id.in_({entry.account_id for entry in entries}))
+        .where(orders.c.sale_id == sale_id, orders.c.state.in_(LIVE_STATES))
+        .group_by(orders.c.account_id, order_lines.c.sale_item_id)
+    )
+    return {(row.account_id, row.sale_item_id): int(row.units) for row in rows}
+
+
+def _used_passes(tx: Tx, sale_id: str, entries: Sequence[OrderEntry]) -> set[str]:
+    claims = {pass_claim(sale_id, entry.pass_jti) for entry in entries}
+    return set(tx.scalars(select(orders.c.pass_jti).where(orders.c.pass_claim.in_(claims))))
+
+
+def _open_accounts(tx: Tx, entries: Sequence[OrderEntry]) -> frozenset[str]:
+    wanted = {entry.account_id for entry in entries}
+    found = accounts.c.account_id.in_(wanted) & accounts.c.erased_at.is_(None)
+    return frozenset(tx.scalars(select(accounts.c.account_id).where(found)))

@@ -1,0 +1,65 @@
+"""The letters that tell a buyer what became of an order, put into the outbox with the change they tell of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from shop.mail.letters import Occasion, order_letter
+from shop.mail.outbox import put_mail, put_mails
+from shop.orders.judgement import Judgement
+from shop.orders.rules import OrderState
+from shop.storage.database import Tx
+from shop.storage.tables import order_lines, sales
+from shop.vault import Vault
+
+OCCASIONS: Mapping[OrderState, Occasion] = {
+    OrderState.RESERVED: Occasion.ORDER_RESERVED,
+    OrderState.PAID: Occasion.ORDER_PAID,
+    OrderState.REJECTED: Occasion.ORDER_REJECTED,
+    OrderState.EXPIRED: Occasion.ORDER_EXPIRED,
+    OrderState.CANCELLED: Occasion.ORDER_CANCELLED,
+}
+
+
+def put_decision_letters(
+    tx: Tx, vault: Vault, sale_title: str, decided: Sequence[tuple[Mapping[str, Any], Judgement]]
+) -> None:
+    """One letter for each (order row, judgement) of a batch."""
+    letters = [
+        order_letter(
+            OCCASIONS[judgement.state],
+            row["account_id"],
+            order_id=row["order_id"],
+            sale_title=sale_title,
+            lines=[(line.item.title, line.quantity) for line in judgement.lines],
+            total=judgement.total,
+            currency=row["currency"],
+            hold_expires_at=row["hold_expires_at"],
+            reason=row["reason"],
+        )
+        for row, judgement in decided
+    ]
+    keys = [f"{row['order_id']}:{judgement.state}" for row, judgement in decided]
+    put_mails(tx, vault, list(zip(letters, keys, strict=True)))
+
+
+def put_change_letter(tx: Tx, vault: Vault, order: Row[Any], state: OrderState) -> None:
+    """A letter that the order is in this state now."""
+    title: str = tx.scalar(select(sales.c.title).where(sales.c.sale_id == order.sale_id)) or ""
+    found = order_lines.c.order_id == order.order_id
+    lines = tx.all(
+        select(order_lines.c.title, order_lines.c.quantity).where(found).order_by(order_lines.c.sale_item_id)
+    )
+    letter = order_letter(
+        OCCASIONS[state],
+        order.account_id,
+        order_id=order.order_id,
+        sale_title=title,
+        lines=[(line.title, line.quantity) for line in lines],
+        total=order.total,
+        currency=order.currency,
+    )
+    put_mail(tx, vault, letter, f"{order.order_id}:{state}")
