@@ -1,0 +1,228 @@
+"""Effects outside the database: written in the transaction that wants them, carried out afterwards, at least once.
+
+A row is claimed by a conditional UPDATE of `lease_until` and carried out outside any transaction. Whoever dies in between
+leaves a lease that runs out; somebody else then does it again, so every effect must bear repetition. What keeps failing is
+retried ever more slowly, then kept as dead until an operator has it tried again. The payload is sealed and emptied once done.
+Knows neither letters nor providers: each kind of effect brings its own function.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import structlog
+from sqlalchemy import ColumnElement, and_, or_, select, update
+
+from shop.errors import ShopError
+from shop.storage.database import Database, Tx
+from shop.storage.tables import outbox
+from shop.vault import Vault, place
+
+LEASE = timedelta(
+    seconds=120
+)  # longer than one effect may take: a mail server is given 10 s for each of its replies
+ATTEMPTS = 12  # with the waits below about four hours
+FIRST_WAIT_S = 5
+LONGEST_WAIT_S = 3600
+
+log = structlog.get_logger(__name__)
+
+Effect = Callable[[dict[str, Any]], None]
+
+
+class EffectFailed(ShopError):
+    """An effect could not be carried out. `what` is kept and shown to operators: no personal data, at most 200 characters.
+
+    `permanent`: trying again would change nothing.
+    """
+
+    def __init__(self, what: str, *, permanent: bool = False) -> None:
+        super().__init__(what)
+        self.what = what
+        self.permanent = permanent
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """An effect that is wanted: its kind, a name under which it is wanted only once, and what its function needs (JSON)."""
+
+    kind: str
+    dedupe: str
+    payload: Mapping[str, Any] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """An effect that is ours until `lease_until`; `attempts` includes this one."""
+
+    outbox_id: int
+    kind: str
+    dedupe: str
+    sealed: bytes = field(repr=False)
+    attempts: int
+    lease_until: datetime
+
+
+def put_effects(tx: Tx, vault: Vault, requests: Sequence[Request]) -> None:
+    """Have these effects carried out after the commit; those whose `dedupe` was put before are left out."""
+    rows = [
+        {
+            "kind": request.kind,
+            "dedupe": request.dedupe,
+            "payload_sealed": vault.seal(
+                msgspec.json.encode(request.payload).decode(), _place(request.dedupe)
+            ),
+            "attempts": 0,
+            "due_at": tx.now,
+            "created_at": tx.now,
+        }
+        for request in requests
+    ]
+    tx.insert_missing(outbox, rows)
+
+
+def wait_s(attempts: int, spread: float) -> float:
+    """Seconds until the next try after `attempts` failed ones: doubling, at most an hour, `spread` in 0..1 as jitter."""
+    longest = min(LONGEST_WAIT_S, FIRST_WAIT_S << (attempts - 1))
+    return longest * (0.5 + spread / 2)
+
+
+def deliver_due(
+    db: Database,
+    vault: Vault,
+    effects: Mapping[str, Effect],
+    *,
+    limit: int = 100,
+    lease: timedelta = LEASE,
+    attempts: int = ATTEMPTS,
+) -> int:
+    """Carry out what is due, oldest first, at most `limit`; returns how many succeeded.
+
+    Only kinds in `effects` are touched. Any number of processes may do this at the same time.
+    """
+    done = 0
+    for outbox_id in db.read(_due, list(effects), limit):
+        claim = db.run(_claim, outbox_id, lease)
+        if claim is not None:
+            failed = _attempt(vault, claim, effects[claim.kind], attempts)
+            if failed is None:
+                db.run(_finish, claim)
+                done += 1
+            else:
+                db.run(_postpone, claim, failed, attempts)
+    return done
+
+
+def due_kinds(tx: Tx) -> set[str]:
+    """The kinds of effects that wait to be carried out now."""
+    return set(tx.scalars(select(outbox.c.kind).where(_is_due(tx)).distinct()))
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """An effect that was given up."""
+
+    outbox_id: int
+    kind: str
+    attempts: int
+    last_error: str
+    dead_at: datetime
+
+
+def stuck(tx: Tx, limit: int = 100) -> list[Stuck]:
+    """What was given up, newest first."""
+    columns = (outbox.c.outbox_id, outbox.c.kind, outbox.c.attempts, outbox.c.last_error, outbox.c.dead_at)
+    rows = tx.all(
+        select(*columns)
+        .where(outbox.c.done_at.is_(None), outbox.c.dead_at.is_not(None))
+        .order_by(outbox.c.dead_at.desc())
+        .limit(limit)
+    )
+    return [Stuck(**row._mapping) for row in rows]
+
+
+def try_again(tx: Tx, outbox_id: int) -> bool:
+    """Have a given-up effect tried afresh; False if there is no such one."""
+    revived = {"dead_at": None, "attempts": 0, "due_at": tx.now, "lease_until": None}
+    dead = and_(outbox.c.outbox_id == outbox_id, outbox.c.dead_at.is_not(None), outbox.c.done_at.is_(None))
+    return tx.execute(update(outbox).where(dead).values(revived)).rowcount == 1
+
+
+def _place(dedupe: str) -> str:
+    return place("outbox.payload_sealed", dedupe)
+
+
+def _is_due(tx: Tx) -> ColumnElement[bool]:
+    return and_(
+        outbox.c.done_at.is_(None),
+        outbox.c.dead_at.is_(None),
+        outbox.c.due_at <= tx.now,
+        or_(outbox.c.lease_until.is_(None), outbox.c.lease_until <= tx.now),
+    )
+
+
+def _due(tx: Tx, kinds: list[str], limit: int) -> Sequence[int]:
+    due = select(outbox.c.outbox_id).where(_is_due(tx), outbox.c.kind.in_(kinds))
+    return tx.scalars(due.order_by(outbox.c.due_at, outbox.c.outbox_id).limit(limit))
+
+
+def _claim(tx: Tx, outbox_id: int, lease: timedelta) -> _Claim | None:
+    """Ours, or None if somebody else was faster. The attempt counts before it is made: a crash is an attempt too."""
+    until = tx.now + lease
+    taken = (
+        update(outbox)
+        .where(outbox.c.outbox_id == outbox_id, _is_due(tx))
+        .values(lease_until=until, attempts=outbox.c.attempts + 1)
+    )
+    if tx.execute(taken).rowcount != 1:
+        return None
+    row = tx.one(select(outbox).where(outbox.c.outbox_id == outbox_id))
+    return _Claim(outbox_id, row.kind, row.dedupe, row.payload_sealed, row.attempts, until)
+
+
+def _attempt(vault: Vault, claim: _Claim, effect: Effect, attempts: int) -> EffectFailed | None:
+    """Carry it out; None when that worked."""
+    if claim.attempts > attempts:
+        return EffectFailed("every attempt ended with its process", permanent=True)
+    try:
+        effect(msgspec.json.decode(vault.open(claim.sealed, _place(claim.dedupe)), type=dict[str, Any]))
+    except EffectFailed as failed:
+        log.warning("effect_failed", outbox_id=claim.outbox_id, kind=claim.kind, what=failed.what)
+        return failed
+    except Exception as error:  # noqa: BLE001 - one faulty effect must not hold up all others behind it
+        # The message of a foreign error may quote an address, so only its name is written down.
+        name = type(error).__name__
+        log.error("effect_faulty", outbox_id=claim.outbox_id, kind=claim.kind, error=name)
+        return EffectFailed(name)
+    return None
+
+
+def _finish(tx: Tx, claim: _Claim) -> None:
+    """It happened, whoever holds the lease by now. What it said is no longer needed."""
+    done = {"done_at": tx.now, "lease_until": None, "payload_sealed": b"", "last_error": None}
+    tx.execute(update(outbox).where(outbox.c.outbox_id == claim.outbox_id).values(done))
+
+
+def _postpone(tx: Tx, claim: _Claim, failed: EffectFailed, attempts: int) -> None:
+    """Later again, or never; nothing if the lease ran out and another process has it now."""
+    over = failed.permanent or claim.attempts >= attempts
+    wait = timedelta(seconds=wait_s(claim.attempts, random.random()))
+    values = {
+        "due_at": tx.now + wait,
+        "dead_at": tx.now if over else None,
+        "lease_until": None,
+        "last_error": failed.what[:200],
+    }
+    ours = and_(
+        outbox.c.outbox_id == claim.outbox_id,
+        outbox.c.lease_until == claim.lease_until,
+        outbox.c.done_at.is_(None),
+    )
+    tx.execute(update(outbox).where(ours).values(values))
+    if over:
+        log.error("effect_given_up", outbox_id=claim.outbox_id, kind=claim.kind, what=failed.what)
