@@ -318,10 +318,14 @@ class PrivateMariaDB(PrivateServer):
         """The URL of one database over the socket."""
         return f"mysql+pymysql://root@localhost/{database}?unix_socket={self.socket}&charset=utf8mb4"
 
+    @property
+    def has_data(self) -> bool:
+        """Whether the data folder was made by an earlier start."""
+        return (self.folder / "installed").exists()
+
     def prepare(self) -> None:
         """Install the system tables once per data folder; a folder that was left half-made is made again."""
-        done = self.folder / "installed"
-        if done.exists():
+        if self.has_data:
             return
         shutil.rmtree(self.data, ignore_errors=True)
         with self.log.open("ab") as log:
@@ -330,7 +334,7 @@ class PrivateMariaDB(PrivateServer):
             )
         if made.returncode:
             raise ServerFault(f"mariadb-install-db failed: {self._last_words()} (log: {self.log})")
-        done.touch()
+        (self.folder / "installed").touch()
 
     def _install_command(self) -> Sequence[str]:
         server = self._server()

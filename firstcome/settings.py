@@ -331,10 +331,6 @@ class DemoChoices(BaseSettings):
     database_url: str = Field(
         "", repr=False, description="a URL such as mysql://user@host/firstcome, or nothing"
     )
-    serve_workers: int = Field(2, ge=1, le=128, description="a number of processes from 1 to 128")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="debug, info, warning or error"
-    )
 
 
 def variable(name: str) -> str:
@@ -392,6 +388,33 @@ def load_demo_choices() -> DemoChoices:
         raise SettingsFault(_sentences(DemoChoices, error)) from None
 
 
+def demo_settings(
+    choices: DemoChoices,
+    *,
+    folder: Path,
+    redis_url: str,
+    database_url: str,
+    mail_folder: Path,
+    secrets: dict[str, str],
+) -> Settings:
+    """The settings of a demo: the given ones, and whatever else the environment says. Raises SettingsFault."""
+    given: dict[str, Any] = {
+        "demo": True,
+        "port": choices.port,
+        "data_dir": folder,
+        "redis_url": redis_url,
+        "database_url": database_url,
+        "mail_sink_dir": mail_folder,
+        "mail_from": "firstcome@example.test",
+        "simulator_url": f"http://127.0.0.1:{choices.port + 1}",
+        **secrets,
+    }
+    try:
+        return Settings(_env_file=None, **given)
+    except ValidationError as error:
+        raise SettingsFault(_sentences(Settings, error)) from None
+
+
 def inherited_environment() -> dict[str, str]:
     """The environment for a child process without any of this product's settings, which are handed over separately."""
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
@@ -430,3 +453,8 @@ def _sentences(model: type[BaseSettings], error: ValidationError) -> list[str]:
             wrong = f"is {fault['input']!r}"
         faults.append(f"{variable(name)} {wrong}. Expected: {field.description}.")
     return faults
+
+
+def started_by_make() -> bool:
+    """Whether this process is the recipe of a make."""
+    return "MAKELEVEL" in os.environ

@@ -1,0 +1,229 @@
+"""The command `firstcome`: every verb, its help and its exit codes. Each verb's work stands in a module of its own.
+
+Exit codes: 0 done · 1 a fault that one line on stderr names · 2 wrong usage or wrong settings.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+from redis.exceptions import RedisError
+
+from firstcome.servers import ServerFault
+from firstcome.settings import Settings, SettingsFault, load_settings, load_settings_or_demo
+from shop.errors import ShopError, Unavailable
+
+EPILOG = "Exit codes: 0 done, 1 a fault that one line names, 2 wrong usage or wrong settings."
+
+
+class Fault(click.ClickException):
+    """An expected fault of a verb: one line for the person at the terminal, exit code 1."""
+
+    def show(self, _file: Any = None) -> None:
+        click.echo(f"firstcome: {self.format_message()}", err=True)
+
+
+class WrongSettings(Fault):
+    """Settings that cannot be used; every fault on a line of its own."""
+
+    exit_code = 2
+
+
+def one_line_faults(verb: Callable[..., None]) -> Callable[..., None]:
+    """Turn the faults that a verb may meet into one line and an exit code; anything else is a defect and shows its trace."""
+
+    @functools.wraps(verb)
+    def guarded(*args: Any, **options: Any) -> None:
+        try:
+            verb(*args, **options)
+        except SettingsFault as fault:
+            raise WrongSettings("\n           ".join(fault.faults)) from None
+        except ServerFault as fault:
+            raise Fault(str(fault)) from None
+        except Unavailable as fault:
+            raise Fault(f"{fault.what}; see `firstcome doctor`.") from None
+        except ShopError as fault:
+            raise Fault(str(fault)) from None
+        except RedisError as fault:
+            raise Fault(f"Redis does not answer ({type(fault).__name__}); see `firstcome doctor`.") from None
+
+    return guarded
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="firstcome", message="%(prog)s %(version)s")
+def cli() -> None:
+    """A self-hosted front for flash sales: a fair waiting room joined to stock, orders and payment.
+
+    Settings come from FIRSTCOME_… variables and the file .env; `firstcome doctor --settings` shows them. Beside a running
+    demo, and with no settings given, `doctor`, `migrate`, `operator`, `reconcile` and `demo-tokens` use the demo's.
+    """
+
+
+def verb(name: str, group: click.Group = cli) -> Callable[[Callable[..., None]], click.Command]:
+    """Register a function as a verb, with its faults in one line each."""
+
+    def register(function: Callable[..., None]) -> click.Command:
+        return group.command(name, epilog=EPILOG)(one_line_faults(function))
+
+    return register
+
+
+def _start(process: str) -> Settings:
+    """The settings of a process that serves, with its log set up."""
+    from firstcome import logs
+
+    settings = load_settings()
+    logs.configure(process, settings.log_level, settings.log_format)
+    logs.announce_restarts(process)
+    return settings
+
+
+# ---------------------------------------------------------------- processes
+
+
+@verb("serve")
+def serve() -> None:
+    """Answer buyers, programs and operators over HTTP, until SIGTERM. Any number may run."""
+    from firstcome.processes import serve as process
+
+    process.run(_start("serve"))
+
+
+@verb("admit")
+def admit() -> None:
+    """Call buyers from the lines of all live sales. One process leads a sale, others stand by."""
+    from firstcome.processes import admit as process
+
+    process.run(_start("admit"))
+
+
+@verb("work")
+@click.option(
+    "--queue",
+    type=click.Choice(["lanes", "outbox"]),
+    required=True,
+    help="decide orders, or send mail and refunds",
+)
+@click.option(
+    "--processes", type=click.IntRange(1, 128), help="how many; the settings say it where this is not given"
+)
+def work(queue: str, processes: int | None) -> None:
+    """Work on one queue: decide orders (lanes) or carry out what goes outside (outbox). Any number on any host."""
+    from firstcome.processes import work as process
+
+    process.run(_start(f"work {queue}"), queue, processes)
+
+
+@verb("sweep")
+def sweep() -> None:
+    """Compare and repair every two seconds: expired holds, missed doorbells, the copies in Redis. One is enough."""
+    from firstcome.processes import sweep as process
+
+    process.run(_start("sweep"))
+
+
+@verb("simulator")
+def simulator() -> None:
+    """Stand in for a payment provider, with a pay page and signed callbacks. For demos and tests."""
+    from firstcome.processes import simulator as process
+
+    process.run(_start("simulator"))
+
+
+# ---------------------------------------------------------------- verbs of a person
+
+
+@verb("migrate")
+def migrate() -> None:
+    """Bring the database to the present schema. Safe to repeat, and while older processes run."""
+    from shop.storage.migrate import migrate as run
+
+    run(load_settings_or_demo().database_url)
+    click.echo("The database has the present schema.")
+
+
+@verb("doctor")
+@click.option(
+    "--settings", "show_settings", is_flag=True, help="print every setting, secrets masked, and ask nothing"
+)
+def doctor(show_settings: bool) -> None:
+    """Ask every dependency and setting; say what is wrong and how to mend it."""
+    from firstcome import doctor as examination
+
+    settings = load_settings_or_demo()
+    if show_settings:
+        for name, value in settings.masked().items():
+            click.echo(f"{name}={value}")
+        return
+    if not examination.run(settings, click.echo):
+        sys.exit(1)
+
+
+@cli.group("operator")
+def operator() -> None:
+    """The people who run sales."""
+
+
+@verb("create", operator)
+@click.option("--email", required=True, help="the address to sign in with")
+@click.option("--name", required=True, help="the name in the audit")
+@click.option(
+    "--role", type=click.Choice(["viewer", "operator", "admin"]), required=True, help="what they may do"
+)
+@click.password_option(help="asked for if not given; a password on the command line is seen by others")
+def operator_create(email: str, name: str, role: str, password: str) -> None:
+    """Create an operator's account."""
+    from firstcome.wiring import account_kit, database
+    from shop.accounts.operators import create_operator
+
+    settings = load_settings_or_demo()
+    create_operator(database(settings), account_kit(settings), email, password, name, role)
+    click.echo(f"{email} may sign in as {role}.")
+
+
+@verb("reconcile")
+def reconcile() -> None:
+    """Prove that ledger, counters and orders agree for every product; say exactly what is off where they do not."""
+    from firstcome.wiring import database
+    from shop.stock.reconcile import reconcile as compare
+
+    differences = compare(database(load_settings_or_demo()))
+    for difference in differences:
+        click.echo(str(difference), err=True)
+    if differences:
+        raise Fault(f"The books do not add up: {len(differences)} differences.")
+    click.echo("The books add up.")
+
+
+@verb("demo")
+@click.option("--fresh", is_flag=True, help="throw the data of earlier demos in this folder away")
+def demo(fresh: bool) -> None:
+    """Run a whole sale on this machine, until Ctrl-C: servers, demo data, every process."""
+    from firstcome import demo as show
+    from firstcome.settings import load_demo_choices
+
+    show.run(load_demo_choices(), fresh=fresh)
+
+
+@verb("demo-tokens")
+@click.option("--count", type=click.IntRange(1, 100_000), required=True, help="how many")
+def demo_tokens(count: int) -> None:
+    """Print verified demo buyers with an access token each, one JSON object a line, for load tools."""
+    from firstcome import demo_data
+
+    settings = load_settings_or_demo()
+    if not settings.demo:
+        raise Fault("demo-tokens exists only beside a demo.")
+    for line in demo_data.tokens(settings, count):
+        click.echo(line)
+
+
+def main() -> NoReturn:
+    """The entry point of the command."""
+    cli(prog_name="firstcome")
+    raise AssertionError("click exits by itself")
