@@ -65,9 +65,8 @@ async def choose(token: FromPath[str], request: Request[Any, Any, State], state:
         raise NotFoundException("there is no such payment")
     courier: Courier = state.courier
     courier.wake()
-    return Response(
-        None, status_code=303, headers={"location": payment.return_url, "cache-control": "no-store"}
-    )
+    headers = {"location": payment.return_url, "cache-control": "no-store"}
+    return Response("", status_code=303, media_type=MediaType.TEXT, headers=headers)
 
 
 def _page(config: SimulatorConfig, payment: Payment, language: str) -> Response[str]:

@@ -70,10 +70,13 @@ class Provider(Protocol):
         """End it unless money has come: the report says which. None where the provider never heard of it."""
 
     def refund(self, payment_id: str, provider_ref: str | None, amount: int) -> Report:
-        """Give `amount` minor units back, once for each payment however often it is called; the report says how much is back."""
+        """Give `amount` minor units back, once however often it is called; the report says how much is back in all."""
 
     def read_callback(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Callback:
         """Check and read a callback. `headers` by lower-case name. Raises BadSignature, Unreadable, BodyTooLarge; nothing else."""
+
+    def read_event(self, event_id: str, body: bytes) -> Callback:
+        """Read a callback that was checked before and kept. Raises Unreadable."""
 
 
 Providers = Mapping[str, Provider]

@@ -121,13 +121,17 @@ class SimulatorProvider:
 
     def refund(self, payment_id: str, provider_ref: str | None, amount: int) -> Report:
         path = self._path(payment_id, provider_ref) + "/refunds"
-        payment = self._payment(self._ask("POST", path, {"amount": amount}, key=f"refund-{payment_id}"))
+        payment = self._payment(
+            self._ask("POST", path, {"amount": amount}, key=f"refund-{payment_id}-{amount}")
+        )
         return Report(Fact.REFUNDED, payment.captured, payment.currency, payment.refunded)
 
     def read_callback(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Callback:
         if len(body) > MAX_CALLBACK_BYTES:
             raise BodyTooLarge(f"a callback has at most {MAX_CALLBACK_BYTES} bytes")
-        event_id = verify(headers, body, self._keys, now)
+        return self.read_event(verify(headers, body, self._keys, now), body)
+
+    def read_event(self, event_id: str, body: bytes) -> Callback:
         envelope = _decode(body, _Envelope)
         if _EVENT_TYPE.fullmatch(envelope.type) is None:
             raise Unreadable("the callback's type is not a plain word")

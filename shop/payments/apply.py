@@ -1,0 +1,131 @@
+"""Carries out a ruling on a payment and its order, inside the caller's transaction and under the order's lock.
+
+Every change of a payment row is made here or in `start`, with its order locked: whoever holds that lock sees the payments of
+the order stand still. Decides nothing; `rules` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Row, select, update
+
+from shop.mail.effects import Request, put_effects
+from shop.orders.changes import end_order, lock_order, move_order, pay_order
+from shop.orders.letters import put_change_letter
+from shop.orders.rules import Ended, OrderState
+from shop.payments.rules import OPEN, Attempt, Fate, PaymentState, Purchase, Ruling, Verdict, move
+from shop.stock.moves import return_sold
+from shop.storage.database import Contended, Tx
+from shop.storage.tables import orders, payments
+from shop.vault import Vault
+
+REFUND = "refund"  # the kind of outbox effect
+UNDECIDED_FOR = timedelta(hours=24)  # how long unknown callbacks are tried again and suspended money is kept
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of a report: the verdict, and what the caller announces after the commit.
+
+    `ended`: orders whose slot in the room is free; `sale_ids`: sales whose stock changed.
+    """
+
+    verdict: Verdict
+    ended: tuple[Ended, ...] = ()
+    sale_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A payment, its locked order, and the order's other payments, as rows."""
+
+    payment: Row[Any]
+    order: Row[Any]
+    others: tuple[Row[Any], ...]
+
+    @property
+    def attempt(self) -> Attempt:
+        row = self.payment
+        return Attempt(PaymentState(row.state), row.amount, row.currency, row.captured, row.refunded)
+
+    def purchase(self, tx: Tx) -> Purchase:
+        """The order behind the payment, by the time of this transaction."""
+        over = self.order.hold_expires_at is None or self.order.hold_expires_at <= tx.now
+        states = {PaymentState(other.state) for other in self.others}
+        suspended = PaymentState.SUSPENSE in states
+        return Purchase(OrderState(self.order.state), over, not states.isdisjoint(OPEN), suspended)
+
+
+def lock_case(tx: Tx, payment_id: str, provider: str | None = None) -> Case | None:
+    """The payment with its order locked; None if there is no such payment (of that provider)."""
+    order_id = tx.scalar(select(payments.c.order_id).where(payments.c.payment_id == payment_id))
+    order = None if order_id is None else lock_order(tx, order_id)
+    if order is None:
+        return None
+    rows = tx.all(select(payments).where(payments.c.order_id == order_id).order_by(payments.c.created_at))
+    payment = next(row for row in rows if row.payment_id == payment_id)
+    if provider is not None and payment.provider != provider:
+        return None
+    return Case(payment, order, tuple(row for row in rows if row.payment_id != payment_id))
+
+
+def apply(tx: Tx, vault: Vault, case: Case, ruling: Ruling, *, actor: str) -> Settled:
+    """Write the ruling down. Touches stock rows, so it comes last in its transaction."""
+    _change_payment(tx, case.payment, ruling)
+    if ruling.review is not None:
+        same_order = orders.c.order_id == case.order.order_id
+        tx.execute(update(orders).where(same_order).values(review_reason=ruling.review, updated_at=tx.now))
+    if ruling.refund_due:
+        put_effects(tx, vault, [refund_request(case.payment.payment_id)])
+    match ruling.order:
+        case Fate.PAID:
+            put_change_letter(tx, vault, case.order, OrderState.PAID)
+            ended = (pay_order(tx, case.order, actor=actor),)
+        case Fate.EXPIRED:
+            put_change_letter(tx, vault, case.order, OrderState.EXPIRED)
+            ended = (end_order(tx, case.order, OrderState.EXPIRED, reason="expired", actor=actor),)
+        case Fate.RESERVED:
+            move_order(tx, case.order, OrderState.RESERVED)
+            return Settled(ruling.verdict)
+        case Fate.REFUNDED:
+            _refund_order(tx, case.order, actor)
+            return Settled(ruling.verdict, (), (case.order.sale_id,))
+        case Fate.STAYS:
+            return Settled(ruling.verdict)
+    return Settled(ruling.verdict, ended, (case.order.sale_id,))
+
+
+def refund_request(payment_id: str) -> Request:
+    """The effect that asks the provider to give a payment's money back."""
+    return Request(REFUND, f"{REFUND}:{payment_id}", {"payment_id": payment_id})
+
+
+def _change_payment(tx: Tx, payment: Row[Any], ruling: Ruling) -> None:
+    state = PaymentState(payment.state)
+    for wanted in ruling.moves:
+        state = move(state, wanted)
+    changes: dict[str, Any] = {"state": state, "updated_at": tx.now}
+    if ruling.moves:
+        changes["lease_until"] = None
+    for name in ("captured", "refunded"):
+        if (amount := getattr(ruling, name)) is not None:
+            changes[name] = amount
+    if ruling.review is not None:
+        changes["review_reason"] = ruling.review
+    if len(changes) == 2 and not ruling.moves:
+        return
+    unchanged = (payments.c.payment_id == payment.payment_id) & (payments.c.state == payment.state)
+    if tx.execute(update(payments).where(unchanged).values(changes)).rowcount != 1:
+        raise Contended(f"payment {payment.payment_id} was changed by somebody else", retry_after_s=1)
+
+
+def _refund_order(tx: Tx, order: Row[Any], actor: str) -> None:
+    """All the money is back before anything was sent: the order is over and its units are free again."""
+    if OrderState(order.state) is OrderState.PAID:
+        move_order(tx, order, OrderState.REFUNDING)
+        order = tx.one(select(orders).where(orders.c.order_id == order.order_id))
+    move_order(tx, order, OrderState.REFUNDED)
+    return_sold(tx, order.order_id, reason="refunded", actor=actor)

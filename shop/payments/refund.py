@@ -1,0 +1,56 @@
+"""Giving money back: the effect behind `refund` rows of the outbox.
+
+The provider is asked under a key of its own, so that a repeated effect gives nothing twice, and what it answers is settled like
+any other news. Runs in a worker, outside any transaction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row, select, update
+
+from shop.mail.effects import Effect, EffectFailed
+from shop.payments.providers import Providers
+from shop.payments.rules import Fact, PaymentState, ProviderRefused, ProviderUnavailable, Report, Review
+from shop.payments.settle import settle_report
+from shop.storage.database import Database, Tx
+from shop.storage.tables import payments
+from shop.vault import Vault
+
+
+def refund_effect(db: Database, vault: Vault, providers: Providers) -> Effect:
+    """The function that carries out one `refund`; its payload is `{"payment_id": …}`. Raises EffectFailed to be tried again."""
+
+    def refund(payload: dict[str, Any]) -> None:
+        payment = db.read(_payment, payload["payment_id"])
+        if payment is None or payment.state != PaymentState.REFUND_PENDING:
+            return  # it is back already
+        settle_report(db, vault, payment.payment_id, _given_back(db, providers, payment))
+
+    return refund
+
+
+def _given_back(db: Database, providers: Providers, payment: Row[Any]) -> Report:
+    left = payment.captured - payment.refunded
+    if left <= 0:
+        return Report(Fact.REFUNDED, payment.captured, payment.currency, payment.captured)
+    provider = providers.get(payment.provider)
+    if provider is None:
+        raise EffectFailed(f"there is no payment provider {payment.provider}")
+    try:
+        return provider.refund(payment.payment_id, payment.provider_ref, left)
+    except ProviderUnavailable as error:
+        raise EffectFailed(error.what) from error
+    except ProviderRefused as error:
+        db.run(_mark_refused, payment.payment_id)
+        raise EffectFailed(error.what) from error
+
+
+def _payment(tx: Tx, payment_id: str) -> Row[Any] | None:
+    return tx.first(select(payments).where(payments.c.payment_id == payment_id))
+
+
+def _mark_refused(tx: Tx, payment_id: str) -> None:
+    waiting = (payments.c.payment_id == payment_id) & (payments.c.state == PaymentState.REFUND_PENDING)
+    tx.execute(update(payments).where(waiting).values(review_reason=Review.REFUND_REFUSED))
