@@ -107,15 +107,31 @@ def sell_held(tx: Tx, order_id: str, *, reason: str, actor: str) -> int:
     return sum(row.quantity for row in rows)
 
 
+def return_sold(tx: Tx, order_id: str, *, reason: str, actor: str) -> int:
+    """What an order bought is free again; the number of units. The caller holds the order's lock. Raises `StockMoved`."""
+    rows = _end_reservations(
+        tx, order_id, ReservationState.RETURNED, reason, current=ReservationState.COMMITTED
+    )
+    move_stock(
+        tx, [Movement(row.sale_item_id, reason, order_id, sold=-row.quantity) for row in rows], actor=actor
+    )
+    return sum(row.quantity for row in rows)
+
+
 def _end_reservations(
-    tx: Tx, order_id: str, state: ReservationState, reason: str
+    tx: Tx,
+    order_id: str,
+    state: ReservationState,
+    reason: str,
+    *,
+    current: ReservationState = ReservationState.HELD,
 ) -> Sequence[Row[tuple[int, int]]]:
-    move_reservation(ReservationState.HELD, state)
-    held = (reservations.c.order_id == order_id) & (reservations.c.state == ReservationState.HELD)
+    move_reservation(current, state)
+    these = (reservations.c.order_id == order_id) & (reservations.c.state == current)
     columns = (reservations.c.sale_item_id, reservations.c.quantity)
-    rows = tx.all(select(*columns).where(held).order_by(reservations.c.sale_item_id))
+    rows = tx.all(select(*columns).where(these).order_by(reservations.c.sale_item_id))
     if rows:
-        tx.execute(update(reservations).where(held).values(state=state, reason=reason, updated_at=tx.now))
+        tx.execute(update(reservations).where(these).values(state=state, reason=reason, updated_at=tx.now))
     return rows
 
 
