@@ -1,0 +1,1 @@
+"""People: buyers and operators, their passwords, codes, sessions and personal data."""

@@ -1,20 +1,32 @@
 """Letters by way of the outbox: put in with the change they tell of, written and handed to the mailer when they are due.
 
-`effects` is the machinery; this is its use for letters, and the one door through which everything due is carried out.
+`shop.mail.effects` is the machinery; this is its use for letters, and the one door to it for everybody else.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from shop.accounts.contact import contact_of
-from shop.mail import effects as machinery
+from shop.mail.effects import Effect, EffectFailed, Request, deliver_due, put_effects
 from shop.mail.letters import Letter, Mailer, Occasion
 from shop.mail.render import render
 from shop.storage.database import Database, Tx
 from shop.vault import Vault
+
+__all__ = [
+    "KIND",
+    "Effect",
+    "EffectFailed",
+    "Request",
+    "deliver_due",
+    "mail_effect",
+    "put_effects",
+    "put_mail",
+    "put_mails",
+]
 
 KIND = "mail"
 
@@ -26,38 +38,24 @@ def put_mail(tx: Tx, vault: Vault, letter: Letter, dedupe: str) -> None:
 
 def put_mails(tx: Tx, vault: Vault, letters: Sequence[tuple[Letter, str]]) -> None:
     """As `put_mail` for many (letter, dedupe) by one statement."""
-    machinery.put_effects(tx, vault, [_request(letter, f"{KIND}:{dedupe}") for letter, dedupe in letters])
+    put_effects(tx, vault, [_request(letter, f"{KIND}:{dedupe}") for letter, dedupe in letters])
 
 
-def _request(letter: Letter, dedupe: str) -> machinery.Request:
+def _request(letter: Letter, dedupe: str) -> Request:
     payload = {
         "account_id": letter.account_id,
         "occasion": letter.occasion,
         "facts": letter.facts,
         "key": hashlib.sha256(dedupe.encode()).hexdigest()[:32],
     }
-    return machinery.Request(KIND, dedupe, payload)
+    return Request(KIND, dedupe, payload)
 
 
-def deliver_due(
-    db: Database,
-    vault: Vault,
-    mailer: Mailer,
-    effects: Mapping[str, machinery.Effect] | None = None,
-    *,
-    base_url: str = "",
-    limit: int = 100,
-) -> int:
-    """Carry out everything in the outbox that is due: letters by `mailer`, other kinds by `effects`.
+def mail_effect(db: Database, vault: Vault, mailer: Mailer, base_url: str) -> Effect:
+    """The effect for `KIND`: writes one letter and sends it; an account that was erased meanwhile gets none.
 
-    `base_url` is the public origin for the links in letters. Returns how many effects succeeded.
+    `base_url` is the public origin, for the links in letters.
     """
-    every = {KIND: mail_effect(db, vault, mailer, base_url), **(effects or {})}
-    return machinery.deliver_due(db, vault, every, limit=limit)
-
-
-def mail_effect(db: Database, vault: Vault, mailer: Mailer, base_url: str) -> machinery.Effect:
-    """The effect that writes and sends one letter; an account that was erased meanwhile gets none."""
 
     def send(payload: dict[str, Any]) -> None:
         contact = db.read(contact_of, vault, payload["account_id"])
