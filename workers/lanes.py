@@ -164,6 +164,7 @@ def _accept_keys(draft: OrderDraft) -> list[str]:
     return [
         *(keys.settings, keys.stock, keys.room, keys.shopping, keys.ordering, keys.lane),
         *(keys.lane_open, keys.lane_accepted, keys.lane_bell, keys.passes, keys.order(draft.order_id)),
+        keys.served,
     ]
 
 

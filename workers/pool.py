@@ -24,7 +24,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from rq import Queue, Worker
 from rq.serializers import JSONSerializer
 
-from workers import jobs
+import workers.jobs  # noqa: F401 - so that a forked work-horse finds everything loaded
 from workers.orphans import end_with_parent
 from workers.runtime import Runtime, current, install
 
@@ -48,7 +48,7 @@ class OneQueueWorker(Worker):
 
     def setup_work_horse_signals(self) -> None:
         """Called by RQ first thing in a new work-horse."""
-        super().setup_work_horse_signals()
+        super().setup_work_horse_signals()  # type: ignore[no-untyped-call]
         assert self.pid is not None
         end_with_parent(self.pid, signal.SIGKILL)
         # Whatever the worker may have opened belongs to the worker: forget it without closing it.
@@ -179,7 +179,3 @@ def _stop_signal() -> Iterator[socket.socket]:
             signal.signal(number, handler)
         heard.close()
         told.close()
-
-
-# Imported here so that a work-horse finds the job and everything below it loaded when it is forked.
-assert jobs

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import redis
+from redis import Redis
 
 from shop.mail.outbox import Effect
 from shop.storage.database import Database
@@ -26,8 +26,8 @@ class Runtime:
     """
 
     db: Database
-    redis: redis.Redis
-    rq_redis: redis.Redis
+    redis: Redis
+    rq_redis: Redis
     vault: Vault
     effects: Mapping[str, Effect]
     slice_s: float = 2.0

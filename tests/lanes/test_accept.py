@@ -49,7 +49,8 @@ async def store(
     client = clients.redis_async(server.url)
     await client.flushall()
     await client.hset(KEYS.settings, mapping={"version": 1, "control": "running", "hold_ms": 600_000})
-    await client.hset(KEYS.room, mapping={"store_id": "abc", "clock_ms": 5_000})
+    run_id = (await client.info("server"))["run_id"]
+    await client.hset(KEYS.room, mapping={"store_id": "abc", "run_id": run_id, "clock_ms": 5_000})
     await client.hset(
         KEYS.stock,
         mapping={
@@ -219,6 +220,14 @@ async def test_a_store_that_lost_something_accepts_nothing(
     await refuses_without_a_trace(store, lanes, draft(1), LaneRecovering)
 
 
+async def test_a_store_confirmed_for_an_earlier_run_of_the_server_accepts_nothing(
+    store: redis.asyncio.Redis, lanes: Lanes
+) -> None:
+    await store.hset(KEYS.room, "run_id", "0" * 40)
+
+    await refuses_without_a_trace(store, lanes, draft(1), LaneRecovering)
+
+
 @pytest.mark.parametrize(
     ("control", "refusal"), [("halted", HaltedLane), ("cancelled", SaleClosed), ("draft", SaleClosed)]
 )
@@ -287,6 +296,26 @@ async def test_the_buyers_slot_moves_from_shopping_to_ordering_with_a_backstop(
     assert await store.zrange(KEYS.shopping, 0, -1) == ["ticket2"]
     [(ticket, backstop)] = await store.zrange(KEYS.ordering, 0, -1, withscores=True)
     assert (ticket, backstop) == ("ticket1", 5_000 + 600_000 + 30_000)
+
+
+async def test_a_second_order_after_a_rejection_keeps_the_slot_and_one_without_a_slot_gets_none(
+    store: redis.asyncio.Redis, lanes: Lanes
+) -> None:
+    await store.zadd(KEYS.ordering, {"ticket1": 7_000})
+    await store.hset(KEYS.served, mapping={"ticket1": "{}", "ticket2": "{}"})
+
+    await lanes.accept(draft(1))
+    await lanes.accept(draft(2))
+
+    assert await store.zrange(KEYS.ordering, 0, -1, withscores=True) == [("ticket1", 635_000)]
+
+
+async def test_a_pass_from_before_a_loss_takes_a_slot_with_its_order(
+    store: redis.asyncio.Redis, lanes: Lanes
+) -> None:
+    await lanes.accept(draft(1))
+
+    assert await store.zrange(KEYS.ordering, 0, -1) == ["ticket1"]
 
 
 async def test_the_gateway_finds_what_was_accepted(store: redis.asyncio.Redis, lanes: Lanes) -> None:

@@ -4,7 +4,7 @@
 -- Only refuses early; the drain repeats every check in its transaction.
 --
 -- KEYS  1 settings   2 stock          3 room            4 shopping    5 ordering   6 lane
---       7 lane:open  8 lane:accepted  9 lane:bell      10 passes     11 order:<id>
+--       7 lane:open  8 lane:accepted  9 lane:bell      10 passes     11 order:<id>  12 served
 -- ARGV  1 draft: the entry as a JSON object without accepted_no and accepted_at_ms
 --       2 order id   3 ticket id   4 pass jti   5 fingerprint
 --       6 longest age of the oldest entry, ms   7 longest lane, entries   8 grace of the slot's backstop, ms
@@ -16,7 +16,8 @@
 -- Cost  O(lines + log slots); about 15 commands.
 
 local settings, stock, room, shopping, ordering = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local lane, open, accepted, bell, passes, record = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local lane, open, accepted, bell = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
+local passes, record, served = KEYS[10], KEYS[11], KEYS[12]
 local draft, order_id, ticket_id, jti, fingerprint = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
 local function now_ms()
@@ -26,6 +27,11 @@ end
 
 local function whole(number)
   return string.format('%.0f', number)
+end
+
+-- The run of this server: a store that was confirmed for another one may have lost its last second.
+local function run_id()
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
 end
 
 -- The first line that cannot be had, as {word, product id}; nil when all can.
@@ -70,9 +76,10 @@ end
 
 local copy = redis.call('HMGET', settings, 'control', 'hold_ms')
 local control, hold_ms = copy[1], copy[2]
-local store = redis.call('HMGET', room, 'store_id', 'clock_ms')
-local clock_ms = store[2]
-if redis.call('EXISTS', open, stock) < 2 or not control or not hold_ms or not store[1] or not clock_ms then
+local store = redis.call('HMGET', room, 'store_id', 'run_id', 'clock_ms')
+local clock_ms = store[3]
+if redis.call('EXISTS', open, stock) < 2 or not control or not hold_ms or not clock_ms
+    or not store[1] or store[2] ~= run_id() then
   return {'lane_recovering'}
 end
 if control == 'halted' then
@@ -99,7 +106,10 @@ local entry = string.sub(draft, 1, -2)
 redis.call('SET', record, entry, 'EX', ARGV[9])
 redis.call('RPUSH', lane, entry)
 redis.call('HSET', passes, jti, order_id)
-redis.call('ZREM', shopping, ticket_id)
-redis.call('ZADD', ordering, whole(clock_ms + hold_ms + ARGV[8]), ticket_id)
+-- A ticket that has given its slot back gets none by ordering; one that this store never served was admitted before a loss.
+if redis.call('ZREM', shopping, ticket_id) == 1 or redis.call('ZSCORE', ordering, ticket_id)
+    or redis.call('HEXISTS', served, ticket_id) == 0 then
+  redis.call('ZADD', ordering, whole(clock_ms + hold_ms + ARGV[8]), ticket_id)
+end
 local rung = redis.call('SET', bell, '1', 'NX', 'PX', ARGV[10])
 return {'accepted', entry, rung and 1 or 0}

@@ -1,0 +1,172 @@
+"""A sale in the database and in Redis, buyers who order, and worker processes of their own, for the lanes' tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import redis
+import structlog
+from sqlalchemy import select
+
+from firstcome import clients
+from shop.orders.entry import EntryLine, OrderEntry, encode_entry
+from shop.storage.database import Database, Tx
+from shop.storage.tables import accounts, lanes, orders, products, sale_items, sales
+from shop.vault import Vault
+from waiting_room.keys import SaleKeys
+from workers.pool import run_workers
+from workers.runtime import Runtime
+
+SALE = "sale000001"
+KEYS = SaleKeys(SALE)
+PRODUCT = "seat"
+
+
+def open_sale(db: Database, *, units: int, buyers: int, sale_id: str = SALE) -> None:
+    """A running sale of one product, with verified accounts `account0` …"""
+    db.run(_open_sale, units, buyers, sale_id)
+
+
+def _open_sale(tx: Tx, units: int, buyers: int, sale_id: str) -> None:
+    now = datetime.now(UTC)
+    tx.insert_missing(
+        products,
+        [
+            {
+                "product_id": PRODUCT,
+                "title": "Seat",
+                "description": "",
+                "price": 1000,
+                "currency": "KRW",
+                "on_hand": 0,
+                "created_at": now,
+            }
+        ],
+    )
+    tx.insert(
+        sales,
+        [
+            {
+                "sale_id": sale_id,
+                "slug": sale_id,
+                "title": "A sale",
+                "mode": "fifo",
+                "control": "running",
+                "lobby_opens_at": now - timedelta(hours=2),
+                "opens_at": now - timedelta(hours=1),
+                "closes_at": now + timedelta(hours=1),
+                "calls_per_minute": 600,
+                "capacity": 100,
+                "turn_window_s": 120,
+                "comeback_s": 600,
+                "hold_s": 600,
+                "pass_s": 600,
+                "over_call_limit": 100,
+                "ticket_key_id": "k1",
+                "created_at": now,
+            }
+        ],
+    )
+    tx.insert(
+        sale_items,
+        [
+            {
+                "sale_id": sale_id,
+                "product_id": PRODUCT,
+                "price": 1000,
+                "currency": "KRW",
+                "limit_per_buyer": 2,
+                "allotted": units,
+            }
+        ],
+    )
+    tx.insert(lanes, [{"sale_id": sale_id, "seq": 0}])
+    tx.insert_missing(
+        accounts, [{"account_id": f"account{number}", "created_at": now} for number in range(buyers)]
+    )
+
+
+def entry(number: int, **changes: Any) -> OrderEntry:
+    """The order of buyer `number`, as accept.lua would have pushed it."""
+    values = {
+        "order_id": f"order{number:06}",
+        "sale_id": SALE,
+        "account_id": f"account{number}",
+        "pass_jti": f"ticket{number}.1",
+        "pass_exp_ms": 2_000_000_000_000,
+        "lines": [EntryLine(product_id=PRODUCT, quantity=1)],
+        "address_id": None,
+        "fingerprint": "f",
+        "accepted_no": number + 1,
+        "accepted_at_ms": int(time.time() * 1000),
+    }
+    return OrderEntry(**(values | changes))
+
+
+def accept(client: redis.Redis, numbers: range) -> None:
+    """Put these buyers' orders into the lane."""
+    client.rpush(KEYS.lane, *(encode_entry(entry(number)) for number in numbers))
+
+
+def decided(db: Database) -> list[tuple[str, int, str, str | None]]:
+    """(order id, seq, state, reason) in the order of decision."""
+    columns = (orders.c.order_id, orders.c.seq, orders.c.state, orders.c.reason)
+    return [tuple(row) for row in db.read(lambda tx: tx.all(select(*columns).order_by(orders.c.seq)))]
+
+
+def runtime(redis_url: str, database_url: str, **limits: Any) -> Runtime:
+    """A runtime as the command line would build it."""
+    return Runtime(
+        db=Database(database_url, wait_timeout_s=10),
+        redis=clients.redis_sync(redis_url),
+        rq_redis=clients.rq_redis(redis_url),
+        vault=Vault("k1", {"k1": b"k" * 32}),
+        effects={},
+        **limits,
+    )
+
+
+@contextmanager
+def workers_at_work(
+    redis_url: str, database_url: str, *, processes: int = 2, queue: str = "lanes", batch_max: int = 500
+) -> Iterator[subprocess.Popen[bytes]]:
+    """`firstcome work` in a process group of its own, without the command line."""
+    words = [redis_url, database_url, queue, str(processes), str(batch_max)]
+    supervisor = subprocess.Popen([sys.executable, "-m", "tests.lanes.floor", *words], start_new_session=True)
+    try:
+        yield supervisor
+    finally:
+        if supervisor.poll() is None:
+            supervisor.send_signal(signal.SIGTERM)
+        supervisor.wait(timeout=10)
+
+
+def eventually(look: Callable[[], object], what: str, timeout_s: float = 10.0) -> None:
+    """Wait until `look` says yes; fails with `what`."""
+    deadline = time.monotonic() + timeout_s
+    while not look():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s} s: {what}")
+        time.sleep(0.02)
+
+
+def main() -> None:
+    """The process behind `workers_at_work`."""
+    redis_url, database_url, queue, processes, batch_max = sys.argv[1:]
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    run_workers(
+        lambda: runtime(redis_url, database_url, batch_max=int(batch_max)), queue, processes=int(processes)
+    )
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONWARNINGS", "error")
+    main()

@@ -1,0 +1,77 @@
+"""One visit to one lane: decide batch after batch for a slice of time, tell what was decided, take it off the lane.
+
+The deciding happens in `shop.orders.decide`, one transaction a batch. Everything here comes after a commit and may be lost: the
+next drain finds those entries decided, tells it again and takes them off. Knows neither the rules nor RQ.
+"""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from redis.exceptions import RedisError
+
+from shop.errors import LaneTaken, Unavailable
+from shop.orders.decide import BatchResult, drain_once
+from shop.orders.rules import OrderState
+from workers.lanes import Decision
+from workers.publish import announce_outcomes, publish_stock
+from workers.runtime import Runtime
+
+log = structlog.get_logger(__name__)
+
+
+def drain(runtime: Runtime, sale_id: str, *, careful: bool = False) -> None:
+    """Decide what waits in the lane, for at most a slice; ring again if something is left.
+
+    `careful` decides one by one at first, for a visit whose predecessor died at it. Somebody else at the lane, or a database or
+    Redis that is away, ends the visit: whoever is at the lane looks again, and the sweeper rings where entries wait.
+    """
+    try:
+        if _drain_slice(runtime, sale_id, careful):
+            runtime.doorbell.ring(sale_id)
+    except LaneTaken:
+        return
+    except Unavailable as away:
+        log.warning("lane_waits", sale_id=sale_id, what=away.what)
+    except RedisError as error:
+        log.warning("lane_waits", sale_id=sale_id, what=str(error))
+
+
+def _drain_slice(runtime: Runtime, sale_id: str, careful: bool) -> bool:
+    """Whether entries are left. The look at the lane comes after the lock is free again, so that nobody is left unseen."""
+    until = time.monotonic() + runtime.slice_s
+    while True:
+        result = drain_once(
+            runtime.db,
+            sale_id,
+            lambda count: runtime.lanes.head(sale_id, count),
+            batch_max=runtime.batch_max,
+            batch_ms=runtime.batch_ms,
+            vault=runtime.vault,
+            careful=careful,
+        )
+        careful = False
+        _tell(runtime, sale_id, result)
+        if not runtime.lanes.length(sale_id):
+            return False
+        if time.monotonic() >= until:
+            return True
+
+
+def _tell(runtime: Runtime, sale_id: str, result: BatchResult) -> None:
+    """Publish what was decided, then take it off the lane; in this order, so that a death in between repeats it."""
+    known = [*result.passed_over, *result.decisions]
+    if not known:
+        return
+    if result.stock is not None:
+        publish_stock(runtime.redis, result.stock)
+    runtime.lanes.publish_results(
+        sale_id,
+        [Decision(order_id=one.order_id, state=one.state, seq=one.seq, reason=one.reason) for one in known],
+    )
+    runtime.lanes.give_back(
+        sale_id, [(one.jti, one.order_id) for one in known if one.state is OrderState.REJECTED]
+    )
+    announce_outcomes(runtime.redis, [ended for one in known if (ended := one.ended(sale_id))])
+    runtime.lanes.pop_decided(sale_id, result.order_ids)

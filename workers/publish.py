@@ -1,0 +1,49 @@
+"""Copies of the truth, laid into Redis for the waiting room and the lanes, and word of orders that have ended.
+
+Called right after a commit by whoever committed, and again by the sweeper every few seconds. A copy carries its version, and
+an older one never replaces a newer one, so that publishers need not agree with each other. Functions raise redis-py's
+RedisError. Knows which keys there are, not what they mean to the room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import redis
+from redis.client import Pipeline
+
+from shop.orders.rules import Ended
+from shop.stock.publication import StockPublication
+from waiting_room.keys import SaleKeys
+from workers import scripts
+
+# A sale that is not published any more leaves nothing behind after this time.
+KEEP_S = 30 * 24 * 3600
+
+
+def publish_stock(client: redis.Redis, stock: StockPublication) -> None:
+    """Lay the copy of a sale's stock."""
+    _lay(client, client, SaleKeys(stock.sale_id).stock, stock.fields())
+
+
+def announce_outcomes(client: redis.Redis, ended: Iterable[Ended]) -> None:
+    """Tell the rooms which orders have ended; the next tick of each frees their slots. Telling it twice is harmless."""
+    words: dict[str, list[str]] = {}
+    for one in ended:
+        words.setdefault(one.sale_id, []).append(f"{one.jti} {one.outcome}")
+    if not words:
+        return
+    pipeline = client.pipeline(transaction=False)
+    for sale_id, outcomes in words.items():
+        pipeline.rpush(SaleKeys(sale_id).outcomes, *outcomes)
+    pipeline.execute()
+
+
+def _lay(
+    client: redis.Redis, where: redis.Redis | Pipeline, key: str, fields: Mapping[str, str | int | None]
+) -> Any:
+    laid = {name: value for name, value in fields.items() if value is not None}
+    version = laid.pop("version")
+    script = client.register_script(scripts.source("lay"))
+    return script(keys=[key], args=[version, *(word for pair in laid.items() for word in pair)], client=where)
