@@ -1,0 +1,64 @@
+"""What the rest of the product gets to see of a sale: a copy of its settings and its stock, each numbered.
+
+The version of the settings is the sale's own, the version of the stock grows with every movement; a copy with a lower version
+never replaces one with a higher. Field names are those of the Redis hashes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from shop.sales.reading import Sale, sale_by_id
+from shop.stock.publication import StockPublication, read_stock
+from shop.storage.columns import to_millis
+from shop.storage.database import Database, Tx
+
+
+@dataclass(frozen=True, slots=True)
+class SalePublication:
+    """A sale and its stock at one moment."""
+
+    sale: Sale
+    stock: StockPublication
+
+    @property
+    def sale_id(self) -> str:
+        return self.sale.sale_id
+
+    @property
+    def version(self) -> int:
+        """Version of the settings."""
+        return self.sale.version
+
+    def settings(self) -> dict[str, str | int]:
+        """The fields of the Redis hash `settings`; a missing message is empty text."""
+        sale = self.sale
+        return {
+            "version": sale.version,
+            "slug": sale.slug,
+            "title": sale.title,
+            "mode": sale.mode,
+            "control": str(sale.control),
+            "lobby_opens_at_ms": to_millis(sale.lobby_opens_at),
+            "opens_at_ms": to_millis(sale.opens_at),
+            "closes_at_ms": to_millis(sale.closes_at),
+            "calls_per_minute": sale.calls_per_minute,
+            "capacity": sale.capacity,
+            "turn_window_ms": sale.turn_window_s * 1000,
+            "comeback_ms": sale.comeback_s * 1000,
+            "hold_ms": sale.hold_s * 1000,
+            "pass_ms": sale.pass_s * 1000,
+            "over_call_limit": round(sale.over_call_limit * 100),
+            "message_ko": sale.message_ko or "",
+            "message_en": sale.message_en or "",
+        }
+
+
+def read_publication(db: Database, sale_id: str) -> SalePublication:
+    """The present copy of a sale. Raises `UnknownSale`, `Unavailable`."""
+    return db.read(publication, sale_id)
+
+
+def publication(tx: Tx, sale_id: str) -> SalePublication:
+    """As `read_publication`, inside a transaction."""
+    return SalePublication(sale_by_id(tx, sale_id), read_stock(tx, sale_id))
