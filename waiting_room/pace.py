@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import msgspec
+
 NO_LIMIT = 1_000_000
 MINUTE_MS = 60_000
 # Before so many turns have ended the share of no-shows is a guess, and nobody is called on a guess.
@@ -17,8 +19,7 @@ TURNS_BEFORE_OVER_CALL = 50
 _UNDER_ONE = 1.0 - 1e-9
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """What the pace depends on, as the last tick saw it. `over_call_limit` is a factor; ages in ms."""
 
     calls_per_minute: int

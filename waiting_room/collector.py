@@ -1,0 +1,141 @@
+"""Runs the room's scripts: all that are asked for in one turn of the event loop travel to Redis together.
+
+Waiting is bounded at every point: a batch has a deadline, few batches are under way, and what waits when Redis fails fails with it.
+Every fault of Redis becomes RoomUnavailable here; nothing is sent twice except a script that the server did not know, which
+therefore did not run. Knows no keys and no meanings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, RedisError
+
+from waiting_room.refusals import RoomUnavailable
+from waiting_room.scripts import source
+
+log = structlog.get_logger(__name__)
+
+MOST_IN_BATCH = 128
+MOST_UNDER_WAY = 4
+MOST_PENDING = 4_096
+RETRY_AFTER_S = (1, 4)
+
+Argument = str | int
+
+
+@dataclass(slots=True)
+class _Call:
+    script: str
+    keys: Sequence[str]
+    args: Sequence[Argument]
+    answer: asyncio.Future[str]
+
+
+class Collector:
+    """`await run(script, keys, args)` gives the script's answer as text. Belongs to one event loop."""
+
+    def __init__(self, client: Redis, *, within_s: float) -> None:
+        self._client = client
+        self._within_s = within_s
+        self._pending: deque[_Call] = deque()
+        self._under_way: set[asyncio.Task[None]] = set()
+        self._flush_due = False
+        self._shas: dict[str, str] = {}
+
+    async def run(self, script: str, keys: Sequence[str], args: Sequence[Argument]) -> str:
+        """Raises RoomUnavailable when Redis does not answer in time, or too much waits already."""
+        if len(self._pending) >= MOST_PENDING:
+            raise unavailable("too many requests wait for the line's store")
+        loop = asyncio.get_running_loop()
+        call = _Call(script, keys, args, loop.create_future())
+        self._pending.append(call)
+        if not self._flush_due:
+            self._flush_due = True
+            loop.call_soon(self._flush)
+        return await call.answer
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        while self._pending and len(self._under_way) < MOST_UNDER_WAY:
+            batch = [self._pending.popleft() for _ in range(min(MOST_IN_BATCH, len(self._pending)))]
+            batch = [call for call in batch if not call.answer.done()]  # whoever asked may have gone
+            if batch:
+                task = asyncio.get_running_loop().create_task(self._send(batch))
+                self._under_way.add(task)
+                task.add_done_callback(self._sent)
+
+    def _sent(self, task: asyncio.Task[None]) -> None:
+        self._under_way.discard(task)
+        if self._pending and not task.get_loop().is_closed():
+            self._flush()
+
+    async def _send(self, batch: list[_Call]) -> None:
+        try:
+            async with asyncio.timeout(self._within_s):
+                unknown = _settle(batch, await self._exchange(batch))
+                if unknown:
+                    await self._teach(unknown)
+                    _settle(unknown, await self._exchange(unknown), final=True)
+        except (RedisError, OSError, TimeoutError) as fault:
+            log.warning(
+                "redis_unavailable", fault=type(fault).__name__, waiting=len(batch) + len(self._pending)
+            )
+            self._fail(batch)
+        finally:
+            for call in batch:  # a cancelled batch leaves nobody waiting
+                if not call.answer.done():
+                    call.answer.cancel()
+
+    def _fail(self, batch: list[_Call]) -> None:
+        for call in (*batch, *self._pending):
+            _refuse(call, unavailable("the line's store does not answer"))
+        self._pending.clear()
+
+    async def _exchange(self, batch: list[_Call]) -> list[Any]:
+        pipeline = self._client.pipeline(transaction=False)
+        for call in batch:
+            sha = self._shas.get(call.script) or self._sha(call.script)
+            pipeline.evalsha(sha, len(call.keys), *call.keys, *call.args)
+        return await pipeline.execute(raise_on_error=False)
+
+    async def _teach(self, calls: list[_Call]) -> None:
+        for script in {call.script for call in calls}:
+            await self._client.script_load(source(script))
+
+    def _sha(self, script: str) -> str:
+        sha = hashlib.sha1(source(script).encode(), usedforsecurity=False).hexdigest()
+        self._shas[script] = sha
+        return sha
+
+
+def _settle(calls: list[_Call], replies: list[Any], *, final: bool = False) -> list[_Call]:
+    """Hand out the answers; returns the calls whose script the server does not know yet."""
+    unknown: list[_Call] = []
+    for call, reply in zip(calls, replies, strict=True):
+        if isinstance(reply, NoScriptError) and not final:
+            unknown.append(call)
+        elif isinstance(reply, Exception):
+            log.error("script_failed", script=call.script, fault=str(reply))
+            _refuse(call, unavailable("the line's store refused a step"))
+        elif not call.answer.done():
+            call.answer.set_result(reply)
+    return unknown
+
+
+def _refuse(call: _Call, fault: RoomUnavailable) -> None:
+    if not call.answer.done():
+        call.answer.set_exception(fault)
+
+
+def unavailable(what: str) -> RoomUnavailable:
+    """The refusal with a jittered time to come back, so that a crowd does not come back at once."""
+    return RoomUnavailable(what, retry_after_s=random.randint(*RETRY_AFTER_S))

@@ -1,0 +1,242 @@
+"""The room: every call that the waiting room makes to Redis. One method is one step, one step is one script.
+
+Async; knows neither HTTP nor SQL. Redis down, slow, emptied or restarted: RoomUnavailable, and nothing was changed; a step whose
+reply was lost may be asked for again, all of them are idempotent. The client gives text (decode_responses) and retries nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from waiting_room.collector import Argument, Collector, unavailable
+from waiting_room.keys import SaleKeys
+from waiting_room.line_state import LineReply, LineState, line_state
+from waiting_room.place import Place, Sight, place_of
+from waiting_room.polling import PollLimits
+from waiting_room.refusals import (
+    AlreadyExtended,
+    Halted,
+    LineClosed,
+    NotCalled,
+    NotCalledYet,
+    NoTicket,
+    OrderOpen,
+    RoomError,
+    SoldOut,
+    TooEarly,
+    TurnLapsed,
+)
+from waiting_room.ticking import Beat, CallRow, TickRefusal, TickReply
+
+REFUSALS = {
+    "too_early": (TooEarly, "the lobby has not opened yet"),
+    "line_closed": (LineClosed, "the sale takes no more joins"),
+    "sold_out": (SoldOut, "every unit is sold"),
+    "no_ticket": (NoTicket, "there is no ticket of this buyer"),
+    "not_called": (NotCalled, "this ticket has no turn just now"),
+    "already_extended": (AlreadyExtended, "this turn was extended already"),
+    "turn_lapsed": (TurnLapsed, "this turn is over"),
+    "order_open": (OrderOpen, "there is a live order"),
+    "halted": (Halted, "the operator has halted the sale"),
+}
+UNAVAILABLE = {
+    "unconfirmed": "the line's store has to be confirmed first",
+    "unpublished": "the sale's settings or stock are not there yet",
+    "no_numbers": "the next numbers of the line are not there yet",
+}
+
+
+class _Record(msgspec.Struct, frozen=True):
+    turn: int
+    jti: str
+    iat: int
+    exp: int
+    kid: str
+    account_id: str
+
+
+class _ClaimReply(msgspec.Struct, frozen=True):
+    record: _Record | None = None
+    early: Sight | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a pass is made of, the same on every claim of the same turn. `iat` and `exp` in unix seconds."""
+
+    jti: str
+    iat: int
+    exp: int
+    kid: str
+    turn: int
+    account_id: str
+
+
+class Room:
+    """The lines of all sales in one Redis. `unseen_ms`: how long a called ticket may go unseen; `within_s`: the longest
+    wait for an answer of Redis; `chance` spreads the polls and gives floats in [0, 1).
+    """
+
+    def __init__(
+        self,
+        client: Redis,
+        *,
+        unseen_ms: int = 45_000,
+        polls: PollLimits | None = None,
+        within_s: float = 1.0,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._client = client
+        self._unseen_ms = unseen_ms
+        self._polls = polls or PollLimits()
+        self._within_s = within_s
+        self._chance = chance
+        self._scripts = Collector(client, within_s=within_s)
+
+    # ------------------------------------------------------------ buyers
+
+    async def join(self, sale_id: str, ticket_id: str) -> Place:
+        """Take a place at the end of the line, or find the own one; a missed turn's buyer goes back to the own place.
+
+        Raises TooEarly, LineClosed, SoldOut (they use up no number), RoomUnavailable.
+        """
+        return self._place(await self._ask("join", sale_id, 9, ticket_id))
+
+    async def look(self, sale_id: str, ticket_id: str) -> Place:
+        """A poll: one Redis command. The first after the call marks the ticket seen. Raises NoTicket, RoomUnavailable."""
+        return self._place(await self._ask("look", sale_id, 9, ticket_id))
+
+    async def leave(self, sale_id: str, ticket_id: str) -> None:
+        """Give the place or the slot up; twice is once. Raises OrderOpen, RoomUnavailable."""
+        await self._ask("leave", sale_id, 12, ticket_id, word="left")
+
+    async def extend(self, sale_id: str, ticket_id: str) -> Place:
+        """One more turn window. Raises NoTicket, NotCalled, AlreadyExtended, RoomUnavailable."""
+        return self._place(await self._ask("extend", sale_id, 9, ticket_id))
+
+    async def claim(self, sale_id: str, ticket_id: str, account_id: str, *, kid: str) -> Claim:
+        """Take the turn: the called ticket becomes admitted. `kid` names the key that will sign the pass.
+
+        A claim of the same turn again gives the same values. Raises NoTicket, NotCalledYet, TurnLapsed, Halted, RoomUnavailable.
+        """
+        reply = await self._ask("claim", sale_id, 12, ticket_id, account_id, kid)
+        answer = msgspec.json.decode(reply, type=_ClaimReply)
+        if answer.record is None:
+            place = place_of(cast(Sight, answer.early), self._polls, self._chance())
+            raise NotCalledYet(retry_after_s=math.ceil(place.poll_after_ms / 1000))
+        taken = answer.record
+        return Claim(taken.jti, taken.iat, taken.exp, taken.kid, taken.turn, taken.account_id)
+
+    # ------------------------------------------------------------ everybody
+
+    async def lines(self, sale_ids: Sequence[str]) -> dict[str, LineState]:
+        """The state of several lines in one round trip; a sale whose settings are not there is not in the answer."""
+        replies = await asyncio.gather(
+            *(self._scripts.run("line", _keys(sale_id)[:14], ()) for sale_id in sale_ids)
+        )
+        return {
+            sale_id: line_state(sale_id, msgspec.json.decode(reply, type=LineReply))
+            for sale_id, reply in zip(sale_ids, replies, strict=True)
+            if reply.startswith("{")
+        }
+
+    # ------------------------------------------------------------ the controller
+
+    async def take_lease(self, sale_id: str, token: str, lease_ms: int) -> bool:
+        """Become or stay the sale's leader; False while another one is. Raises RoomUnavailable."""
+        return await self._scripts.run("lease", _keys(sale_id)[:14], (token, lease_ms)) == "mine"
+
+    async def release_lease(self, sale_id: str, token: str) -> None:
+        """Stop being the leader. Raises RoomUnavailable."""
+        await self._scripts.run("release", _keys(sale_id)[:14], (token,))
+
+    async def tick(self, sale_id: str, token: str, beat: Beat) -> TickReply | TickRefusal:
+        """One step of the admission. After RoomUnavailable the same beat may be sent again: it takes effect once."""
+        allowed = beat.allowance
+        limits = (allowed.rate, allowed.stock, allowed.backlog)
+        args = (token, beat.tick_id, beat.dt_ms, beat.lease_ms, *limits, self._unseen_ms)
+        reply = await self._scripts.run("tick", _keys(sale_id), args)
+        if reply.startswith("{"):
+            return msgspec.json.decode(reply, type=TickReply)
+        return TickRefusal(reply)
+
+    async def confirm_store(self, sale_id: str, token: str, store_id: str, first: int, last: int) -> str:
+        """Confirm the store for this run of the server, with a new block of numbers.
+
+        Returns "confirmed", or why not: "not_leader", "unpublished", "stale" (numbers that were given before).
+        """
+        return await self._scripts.run("confirm", _keys(sale_id)[:14], (token, store_id, first, last))
+
+    async def give_block(self, sale_id: str, token: str, first: int, last: int) -> str:
+        """Lay the next block of numbers ready: "laid", "not_needed", "stale", "not_leader" or "unconfirmed"."""
+        return await self._scripts.run("block", _keys(sale_id)[:14], (token, first, last))
+
+    async def read_calls(self, sale_id: str, count: int) -> list[CallRow]:
+        """The oldest entries of the call log. Raises RoomUnavailable."""
+        entries = await self._plain(self._client.xrange(SaleKeys(sale_id).calls, count=count))
+        return [_row(stream_id, fields) for stream_id, fields in entries]
+
+    async def trim_calls(self, sale_id: str, stream_id: str) -> None:
+        """Drop the call log up to and including an entry that was copied, together with all before it."""
+        instant, _, serial = stream_id.partition("-")
+        after = f"{instant}-{int(serial) + 1}"
+        await self._plain(self._client.xtrim(SaleKeys(sale_id).calls, minid=after, approximate=False))
+
+    # ------------------------------------------------------------ how
+
+    def _place(self, reply: str) -> Place:
+        return place_of(msgspec.json.decode(reply, type=Sight), self._polls, self._chance())
+
+    async def _ask(self, script: str, sale_id: str, keys: int, *args: Argument, word: str = "") -> str:
+        """The script's answer when it is JSON or the expected word; every other word is a refusal."""
+        reply = await self._scripts.run(script, _keys(sale_id)[:keys], args)
+        if reply == word or reply.startswith("{"):
+            return reply
+        raise _refusal(reply)
+
+    async def _plain(self, command: Any) -> Any:
+        try:
+            async with asyncio.timeout(self._within_s):
+                return await command
+        except (RedisError, OSError, TimeoutError) as fault:
+            raise unavailable("the line's store does not answer") from fault
+
+
+def _refusal(word: str) -> RoomError:
+    if word in UNAVAILABLE:
+        return unavailable(UNAVAILABLE[word])
+    refusal, why = REFUSALS[word]
+    return refusal(why)
+
+
+@lru_cache(maxsize=256)
+def _keys(sale_id: str) -> tuple[str, ...]:
+    """All keys in the order of scripts/_shared.lua."""
+    keys = SaleKeys(sale_id)
+    return (
+        keys.settings, keys.stock, keys.room, keys.line, keys.served, keys.turns, keys.unseen, keys.missed, keys.shopping,
+        keys.ordering, keys.passes, keys.calls, keys.window, keys.lease, keys.outcomes, keys.lane, keys.digest,
+    )  # fmt: skip
+
+
+def _row(stream_id: str, fields: dict[str, str]) -> CallRow:
+    return CallRow(
+        entry_id=f"{fields['store_id']}.{stream_id}",
+        stream_id=stream_id,
+        event=fields["event"],
+        ticket_id=fields["ticket_id"],
+        number=int(fields["number"]),
+        turn=int(fields["turn"]),
+        detail=fields["detail"],
+        at_ms=int(fields["at_ms"]),
+    )

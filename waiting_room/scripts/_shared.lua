@@ -1,0 +1,136 @@
+-- What every script of the waiting room begins with; put in front of each when it is loaded (waiting_room/scripts/__init__.py).
+--
+-- KEYS come in one order for all scripts; those that need few take a beginning of it:
+--       1 settings   2 stock      3 room      4 line    5 served   6 turns   7 unseen   8 missed   9 shopping
+--      10 ordering  11 passes    12 calls    13 window 14 lease   15 outcomes 16 lane   17 digest
+-- A refusal is answered as one word; everything else as a JSON object.
+-- Deadlines are on the sale clock, but for those of `missed`, which are on the come-back clock (waiting_room/clock.py).
+
+local SETTINGS, STOCK, ROOM, LINE, SERVED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local TURNS, UNSEEN, MISSED, SHOPPING, ORDERING = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local PASSES, CALLS = KEYS[11], KEYS[12]
+
+local function words(...)
+  local set = {}
+  for _, word in ipairs({...}) do set[word] = true end
+  return set
+end
+
+-- A number from Redis as text without exponent or rounding.
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+local function wall_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- The values of these fields as numbers by name, or nil when one of them is missing or no number.
+local function numbers(key, names)
+  local values, read = redis.call('HMGET', key, unpack(names)), {}
+  for at, name in ipairs(names) do
+    local number = tonumber(values[at] or '')
+    if not number then return nil end
+    read[name] = number
+  end
+  return read
+end
+
+local SETTING_NAMES = {'lobby_opens_at_ms', 'opens_at_ms', 'closes_at_ms', 'calls_per_minute', 'capacity',
+  'turn_window_ms', 'comeback_ms', 'pass_ms', 'over_call_limit'}
+local ROOM_NAMES = {'clock_ms', 'comeback_ms', 'now_serving', 'window_sum', 'next_number', 'last_number', 'wall_ms',
+  'turns_ended', 'no_shows', 'gate_since_ms', 'limit_since_ms', 'rate_lowered_ms', 'capacity_lowered_ms', 'calling_ms'}
+local CONTROLS = words('draft', 'running', 'paused', 'halted', 'draining', 'closed', 'cancelled')
+
+-- The same function as waiting_room.window.phase; a test compares them.
+local function phase_of(settings, stock, now)
+  local control = settings.control
+  if control == 'draft' or control == 'cancelled' or control == 'closed' then return control end
+  if now >= settings.closes_at_ms then return 'closed' end
+  if now < settings.lobby_opens_at_ms then return 'announced' end
+  if now < settings.opens_at_ms then return control == 'draining' and 'draining' or 'lobby' end
+  if control == 'halted' then return 'halted' end
+  if stock.sold >= stock.allotted then return 'sold_out' end
+  if control == 'paused' or control == 'draining' then return control end
+  return stock.held + stock.sold >= stock.allotted and 'all_held' or 'open'
+end
+
+-- Settings as numbers, and the control word; nil when one is missing or malformed.
+local function read_settings()
+  local settings = numbers(SETTINGS, SETTING_NAMES)
+  local control = redis.call('HGET', SETTINGS, 'control')
+  if not settings or not control or not CONTROLS[control] then return nil end
+  settings.control = control
+  return settings
+end
+
+-- The run of this server. Asked of the server itself, so that no process can remember an older one.
+local function run_id()
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
+end
+
+local function read_room()
+  local confirmed = redis.call('HMGET', ROOM, 'store_id', 'run_id', 'gate', 'limit')
+  if not confirmed[1] or confirmed[2] ~= run_id() then return nil end
+  local room = numbers(ROOM, ROOM_NAMES)
+  if not room then return nil end
+  room.store_id, room.gate, room.limit = confirmed[1], confirmed[3] or '', confirmed[4] or 'none'
+  return room
+end
+
+-- The sale as this step finds it, or nil and the word that says what is missing. There are no defaults.
+-- Phases go forward only: they are told by the latest wall time that a tick has seen.
+local function read_sale()
+  local room = read_room()
+  if not room then return nil, 'unconfirmed' end
+  local settings, stock = read_settings(), numbers(STOCK, {'allotted', 'held', 'sold'})
+  if not settings or not stock then return nil, 'unpublished' end
+  local now = wall_ms()
+  local phase = phase_of(settings, stock, math.max(now, room.wall_ms))
+  return {settings = settings, stock = stock, room = room, now = now, phase = phase}
+end
+
+local function record_of(ticket)
+  local kept = redis.call('HGET', SERVED, ticket)
+  return kept and cjson.decode(kept) or nil
+end
+
+local function keep(ticket, record)
+  redis.call('HSET', SERVED, ticket, cjson.encode(record))
+end
+
+-- The call log. Every entry names its store, so that a copy of it can be told from an older store's.
+local function log(sale, event, ticket, record, detail)
+  redis.call('XADD', CALLS, '*', 'event', event, 'ticket_id', ticket, 'number', whole(record.number),
+    'turn', whole(record.turn), 'detail', detail or '', 'at_ms', whole(sale.now), 'store_id', sale.room.store_id)
+end
+
+-- What a buyer may know of a ticket; nil when the room knows none.
+local function sight(sale, ticket)
+  local settings, stock, room = sale.settings, sale.stock, sale.room
+  local seen = {
+    phase = sale.phase, now_ms = sale.now, clock_ms = room.clock_ms, comeback_ms = room.comeback_ms,
+    store_id = room.store_id, opens_at_ms = settings.opens_at_ms, calls_per_minute = settings.calls_per_minute,
+    calls_last_minute = room.window_sum, calling_ms = room.calling_ms, gate_since_ms = room.gate_since_ms,
+    limit = room.limit, limit_since_ms = room.limit_since_ms, rate_lowered_ms = room.rate_lowered_ms,
+    capacity_lowered_ms = room.capacity_lowered_ms,
+    allotted = stock.allotted, held = stock.held, sold = stock.sold,
+    waiting = redis.call('ZCARD', LINE),
+    before_order = redis.call('ZCARD', TURNS) + redis.call('ZCARD', SHOPPING),
+  }
+  local ahead = redis.call('ZRANK', LINE, ticket)
+  if ahead then
+    seen.state, seen.ahead, seen.number = 'waiting', ahead, tonumber(redis.call('ZSCORE', LINE, ticket))
+    return seen
+  end
+  local record = record_of(ticket)
+  if not record then return nil end
+  seen.state, seen.number, seen.turn, seen.outcome = record.state, record.number, record.turn, record.outcome
+  if record.state == 'called' then
+    seen.turn_ends_ms, seen.extended = tonumber(redis.call('ZSCORE', TURNS, ticket)), record.extended
+  elseif record.state == 'missed' then
+    seen.comeback_ends_ms = tonumber(redis.call('ZSCORE', MISSED, ticket))
+  end
+  return seen
+end

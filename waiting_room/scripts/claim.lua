@@ -1,0 +1,33 @@
+-- Claim a turn: the called ticket becomes admitted and takes its pass. A repeated claim tells the same pass again.
+--
+-- KEYS  1–12 as in _shared.lua
+-- ARGV  1 ticket id   2 account id   3 id of the key that will sign the pass
+-- Returns  {"record": the served record} or {"early": the sight} for a ticket that waits (JSON), or
+--          'no_ticket', 'turn_lapsed', 'halted', 'unconfirmed', 'unpublished'
+-- Cost  O(log turns)
+
+local ticket = ARGV[1]
+local sale, fault = read_sale()
+if not sale then return fault end
+if sale.settings.control == 'halted' then return 'halted' end
+if sale.phase == 'cancelled' then return 'turn_lapsed' end
+if redis.call('ZSCORE', LINE, ticket) then return cjson.encode({early = sight(sale, ticket)}) end
+
+local record = record_of(ticket)
+if not record then return 'no_ticket' end
+if record.state == 'admitted' and record.exp * 1000 > sale.now then return cjson.encode({record = record}) end
+if record.state ~= 'called' then return 'turn_lapsed' end
+
+record.state = 'admitted'
+record.jti = ticket .. '.' .. whole(record.turn)
+record.iat = math.floor(sale.now / 1000)
+record.exp = record.iat + math.ceil(sale.settings.pass_ms / 1000)
+record.account_id, record.kid = ARGV[2], ARGV[3]
+record.slot_ms = sale.room.clock_ms + sale.settings.pass_ms
+keep(ticket, record)
+redis.call('ZREM', TURNS, ticket)
+redis.call('ZREM', UNSEEN, ticket)
+redis.call('ZADD', SHOPPING, whole(record.slot_ms), ticket)
+redis.call('HINCRBY', ROOM, 'turns_ended', 1)
+log(sale, 'claim', ticket, record)
+return cjson.encode({record = record})

@@ -1,0 +1,64 @@
+-- Join the line, or come back to one's place: idempotent, and the only giver of numbers.
+--
+-- KEYS  1–9 as in _shared.lua
+-- ARGV  1 ticket id
+-- Returns  the sight of the ticket (JSON), with `created` for a new number and `rejoined` for a missed turn's return, or
+--          'too_early', 'line_closed', 'sold_out', 'no_numbers', 'unconfirmed', 'unpublished'; these use up no number.
+-- Cost  O(log line); about 15 commands.
+
+local ticket = ARGV[1]
+local sale, fault = read_sale()
+if not sale then return fault end
+local room, phase = sale.room, sale.phase
+
+local function answer(mark)
+  local seen = sight(sale, ticket)
+  if seen.state == 'called' then redis.call('ZREM', UNSEEN, ticket) end
+  if mark then seen[mark] = true end
+  return cjson.encode(seen)
+end
+
+if redis.call('ZSCORE', LINE, ticket) then return answer() end
+local record = record_of(ticket)
+local state = record and record.state
+
+if state == 'called' or state == 'admitted' or (state == 'done' and record.outcome == 'paid') then return answer() end
+
+if state == 'missed' then
+  if phase == 'closed' or phase == 'cancelled' then return answer() end
+  redis.call('ZREM', MISSED, ticket)
+  redis.call('ZADD', LINE, whole(record.number), ticket)
+  record.state = 'waiting'
+  keep(ticket, record)
+  return answer('rejoined')
+end
+
+if phase == 'announced' then return 'too_early' end
+if words('draft', 'draining', 'closed', 'cancelled')[phase] or sale.settings.control == 'draining' then
+  return 'line_closed'
+end
+if sale.stock.sold >= sale.stock.allotted then return 'sold_out' end
+
+-- Counts inside the block that the database gave; the one after it lies ready when the leader was in time.
+local function next_number()
+  if room.next_number > room.last_number then
+    local spare = redis.call('HMGET', ROOM, 'spare_first', 'spare_last')
+    if not spare[1] then return nil end
+    room.next_number, room.last_number = tonumber(spare[1]), tonumber(spare[2])
+    redis.call('HSET', ROOM, 'last_number', spare[2])
+    redis.call('HDEL', ROOM, 'spare_first', 'spare_last')
+  end
+  redis.call('HSET', ROOM, 'next_number', whole(room.next_number + 1))
+  return room.next_number
+end
+
+local number = next_number()
+if not number then return 'no_numbers' end
+redis.call('ZADD', LINE, whole(number), ticket)
+if record and record.turn > 0 then
+  -- Turns go on counting: a pass of an earlier place must never be made again.
+  keep(ticket, {state = 'waiting', number = number, turn = record.turn, misses = 0, extended = false})
+elseif record then
+  redis.call('HDEL', SERVED, ticket)
+end
+return answer('created')

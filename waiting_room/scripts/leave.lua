@@ -1,0 +1,37 @@
+-- Give a place up: out of the line, or out of the slot, which is free at once. Leaving twice, or without a place, changes nothing.
+--
+-- KEYS  1–12 as in _shared.lua
+-- ARGV  1 ticket id
+-- Returns  'left', or 'order_open', 'unconfirmed', 'unpublished'
+-- Cost  O(log line)
+
+local ticket = ARGV[1]
+local sale, fault = read_sale()
+if not sale then return fault end
+if redis.call('ZSCORE', ORDERING, ticket) then return 'order_open' end
+
+local record = record_of(ticket)
+local number = tonumber(redis.call('ZSCORE', LINE, ticket) or '')
+if number then
+  redis.call('ZREM', LINE, ticket)
+  record = record or {turn = 0, misses = 0}
+  record.number = number
+elseif not record or record.state == 'done' or record.state == 'left' or record.state == 'lapsed' then
+  return 'left'
+elseif record.state == 'missed' then
+  redis.call('ZREM', MISSED, ticket)
+else
+  if record.state == 'called' then
+    redis.call('HINCRBY', ROOM, 'turns_ended', 1)
+    redis.call('ZREM', TURNS, ticket)
+    redis.call('ZREM', UNSEEN, ticket)
+  else
+    redis.call('ZREM', SHOPPING, ticket)
+    redis.call('HSET', PASSES, record.jti, 'left')
+  end
+  redis.call('HINCRBY', ROOM, 'no_shows', 1)
+  log(sale, 'free', ticket, record, 'left')
+end
+record.state = 'left'
+keep(ticket, record)
+return 'left'

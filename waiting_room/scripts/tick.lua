@@ -1,0 +1,213 @@
+-- One tick of the admission: move the clocks, end what is over, free slots, call the head of the line as far as all allow.
+--
+-- Acts only for the controller that holds the lease, and renews it in the same step. A tick id that is known gets the stored reply.
+--
+-- KEYS  1–17 as in _shared.lua
+-- ARGV  1 token   2 tick id   3 time since the leader's last tick, ms   4 life of the lease, ms
+--       5, 6, 7 calls allowed by rate, stock, backlog (waiting_room/pace.py)   8 time in which a called ticket must be seen, ms
+-- Returns  the figures after the tick (JSON; waiting_room.room.Figures), also kept as the digest and for a repeated tick id, or
+--          'not_leader', 'unconfirmed', 'unpublished'
+-- Cost  O((calls + endings) log line); at most 1,000 calls and 500 endings of each kind a tick.
+
+local WINDOW, LEASE, OUTCOMES, LANE, DIGEST = KEYS[13], KEYS[14], KEYS[15], KEYS[16], KEYS[17]
+local MINUTE_MS, LONGEST_STEP_MS, MOST_CALLS, MOST_ENDINGS = 60000, 1000, 1000, 500
+
+if redis.call('GET', LEASE) ~= ARGV[1] then return 'not_leader' end
+redis.call('PEXPIRE', LEASE, ARGV[4])
+local sale, fault = read_sale()
+if not sale then return fault end
+local last = redis.call('HMGET', ROOM, 'tick_id', 'tick_reply', 'tick_rate', 'tick_capacity')
+if last[1] == ARGV[2] then return last[2] end
+
+local settings, stock, room, phase, now = sale.settings, sale.stock, sale.room, sale.phase, sale.now
+
+-- ---------------------------------------------------------------- clocks
+local dt = math.max(0, math.min(LONGEST_STEP_MS, tonumber(ARGV[3])))
+local control = settings.control
+if control ~= 'halted' then room.clock_ms = room.clock_ms + dt end
+if control ~= 'halted' and control ~= 'paused' then room.comeback_ms = room.comeback_ms + dt end
+room.wall_ms = math.max(now, room.wall_ms)
+
+local function due(key, clock)
+  return redis.call('ZRANGEBYSCORE', key, '-inf', whole(clock), 'LIMIT', 0, MOST_ENDINGS)
+end
+
+-- ---------------------------------------------------------------- endings
+-- A ticket of these sets has a record; should one ever lack it, its slot is free and the sale goes on.
+local function lapse(ticket, record, why)
+  if not record then return end
+  record.state = 'lapsed'
+  keep(ticket, record)
+  log(sale, 'lapse', ticket, record, why)
+end
+
+local function finish(ticket, record, outcome)
+  record.state, record.outcome = 'done', outcome
+  keep(ticket, record)
+  log(sale, 'free', ticket, record, outcome)
+end
+
+-- What ended an order: "jti outcome". Repeats, unknown ones and those of an earlier turn change nothing.
+local function take_outcome(entry)
+  local ticket, turn, outcome = string.match(entry, '^(%S+)%.(%d+) (%a+)$')
+  if not ticket then return end
+  local record = record_of(ticket)
+  if not record then  -- admitted by a store that was lost: only its slot is known
+    if outcome ~= 'rejected' then redis.call('ZREM', ORDERING, ticket) end
+    return
+  end
+  if record.turn ~= tonumber(turn) then return end
+  if record.state == 'admitted' and outcome == 'rejected' then
+    -- The pass is given back; unless it carries another order already.
+    if redis.call('HEXISTS', PASSES, record.jti) == 0 and redis.call('ZREM', ORDERING, ticket) == 1 then
+      redis.call('ZADD', SHOPPING, whole(record.slot_ms), ticket)
+    end
+  elseif outcome == 'paid' or outcome == 'ended' then
+    if record.state == 'admitted' then
+      redis.call('ZREM', ORDERING, ticket)
+      redis.call('ZREM', SHOPPING, ticket)
+      finish(ticket, record, outcome)
+    elseif record.state == 'done' and outcome == 'paid' and record.outcome ~= 'paid' then
+      finish(ticket, record, outcome)  -- paid after the backstop had freed the slot
+    end
+  end
+end
+
+local function take_outcomes()
+  local entries = redis.call('LRANGE', OUTCOMES, 0, MOST_ENDINGS - 1)
+  for _, entry in ipairs(entries) do take_outcome(entry) end
+  if #entries > 0 then redis.call('LTRIM', OUTCOMES, #entries, -1) end
+end
+
+-- A missed turn frees its slot at once. The first one may be made good from the missed set; the second lapses.
+local function miss(ticket, why)
+  redis.call('ZREM', TURNS, ticket)
+  redis.call('ZREM', UNSEEN, ticket)
+  local record = record_of(ticket)
+  if not record then return end
+  record.misses = record.misses + 1
+  room.turns_ended, room.no_shows = room.turns_ended + 1, room.no_shows + 1
+  if record.misses >= 2 then return lapse(ticket, record, why) end
+  record.state = 'missed'
+  keep(ticket, record)
+  redis.call('ZADD', MISSED, whole(room.comeback_ms + settings.comeback_ms), ticket)
+  log(sale, 'miss', ticket, record, why)
+end
+
+local function end_what_is_over()
+  for _, ticket in ipairs(due(TURNS, room.clock_ms)) do miss(ticket, 'turn_over') end
+  for _, ticket in ipairs(due(UNSEEN, room.clock_ms)) do miss(ticket, 'unseen') end
+  for _, ticket in ipairs(due(MISSED, room.comeback_ms)) do
+    redis.call('ZREM', MISSED, ticket)
+    lapse(ticket, record_of(ticket), 'comeback_over')
+  end
+  for _, ticket in ipairs(due(SHOPPING, room.clock_ms)) do
+    redis.call('ZREM', SHOPPING, ticket)
+    local record = record_of(ticket)
+    if record then redis.call('HSET', PASSES, record.jti, 'expired') end
+    room.no_shows = room.no_shows + 1
+    lapse(ticket, record, 'pass_unused')
+  end
+  for _, ticket in ipairs(due(ORDERING, room.clock_ms)) do
+    redis.call('ZREM', ORDERING, ticket)
+    local record = record_of(ticket)
+    if record then finish(ticket, record, 'ended') end
+  end
+end
+
+-- ---------------------------------------------------------------- calls
+-- Why nobody may be called just now, or 'open'. Draining goes on calling; the opening is a matter of time alone.
+local function gate_of()
+  if phase ~= 'draining' then return phase end
+  if room.wall_ms < settings.opens_at_ms then return 'lobby' end
+  return stock.held + stock.sold >= stock.allotted and 'all_held' or 'open'
+end
+
+local function slots_taken()
+  return redis.call('ZCARD', TURNS) + redis.call('ZCARD', SHOPPING) + redis.call('ZCARD', ORDERING)
+end
+
+-- Drops what is older than a minute from the window of calls.
+local function slide_window()
+  while true do
+    local at, count = string.match(redis.call('LINDEX', WINDOW, 0) or '', '^(%d+):(%d+)$')
+    if not at or tonumber(at) > room.clock_ms - MINUTE_MS then return end
+    redis.call('LPOP', WINDOW)
+    room.window_sum = math.max(0, room.window_sum - tonumber(count))
+  end
+end
+
+local function call(ticket, number)
+  local record = record_of(ticket) or {turn = 0, misses = 0}
+  record = {state = 'called', number = number, turn = record.turn + 1, misses = record.misses, extended = false}
+  keep(ticket, record)
+  redis.call('ZADD', TURNS, whole(room.clock_ms + settings.turn_window_ms), ticket)
+  redis.call('ZADD', UNSEEN, whole(room.clock_ms + tonumber(ARGV[8])), ticket)
+  room.now_serving = math.max(room.now_serving, number)
+  log(sale, 'call', ticket, record)
+end
+
+local by_rate, by_stock, by_backlog = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+
+-- How many to call, and what held back those who go on waiting.
+local function allowed(gate)
+  local waiting = redis.call('ZCARD', LINE)
+  local by_capacity = settings.capacity - slots_taken()
+  local by_window = settings.calls_per_minute - room.window_sum
+  local limit = 'rate'
+  if waiting == 0 then limit = 'none'
+  elseif by_capacity <= 0 then limit = 'capacity'
+  elseif by_stock <= 0 then limit = 'stock'
+  elseif by_backlog <= 0 then limit = 'backlog' end
+  if gate ~= 'open' then return 0, limit end
+  return math.max(0, math.min(waiting, by_capacity, by_window, by_rate, by_stock, by_backlog, MOST_CALLS)), limit
+end
+
+local function call_head(count)
+  if count == 0 then return end
+  local head = redis.call('ZPOPMIN', LINE, count)
+  for at = 1, #head, 2 do call(head[at], tonumber(head[at + 1])) end
+  redis.call('RPUSH', WINDOW, whole(room.clock_ms) .. ':' .. whole(count))
+  room.window_sum = room.window_sum + count
+end
+
+-- ---------------------------------------------------------------- the tick
+take_outcomes()
+end_what_is_over()
+slide_window()
+local gate = gate_of()
+local count, limit = allowed(gate)
+call_head(count)
+
+-- When something began that makes people wait longer, so that an estimate can say why.
+if gate ~= room.gate then room.gate, room.gate_since_ms = gate, now end
+if limit ~= room.limit then room.limit, room.limit_since_ms = limit, now end
+if tonumber(last[3] or 0) > settings.calls_per_minute then room.rate_lowered_ms = now end
+if tonumber(last[4] or 0) > settings.capacity then room.capacity_lowered_ms = now end
+if gate == 'open' and control ~= 'halted' then room.calling_ms = room.calling_ms + dt end
+
+local oldest = string.match(redis.call('LINDEX', LANE, 0) or '', '"accepted_at_ms":(%d+)')
+local spare = redis.call('HMGET', ROOM, 'spare_first', 'spare_last')
+local block_left = math.max(0, room.last_number - room.next_number + 1)
+local reply = cjson.encode({
+  tick_id = ARGV[2], calls = count, phase = phase, gate = gate, gate_since_ms = room.gate_since_ms,
+  limit = limit, limit_since_ms = room.limit_since_ms, as_of_ms = now, store_id = room.store_id,
+  clock_ms = room.clock_ms, comeback_ms = room.comeback_ms, now_serving = room.now_serving,
+  waiting = redis.call('ZCARD', LINE), called = redis.call('ZCARD', TURNS), missed = redis.call('ZCARD', MISSED),
+  shopping = redis.call('ZCARD', SHOPPING), ordering = redis.call('ZCARD', ORDERING),
+  calls_last_minute = room.window_sum, calls_per_minute = settings.calls_per_minute, capacity = settings.capacity,
+  over_call_limit = settings.over_call_limit / 100, turns_ended = room.turns_ended, no_shows = room.no_shows,
+  allotted = stock.allotted, held = stock.held, sold = stock.sold,
+  lane_depth = redis.call('LLEN', LANE), lane_age_ms = oldest and math.max(0, now - tonumber(oldest)) or 0,
+  next_number = room.next_number, block_left = block_left, spare_ready = spare[1] ~= false,
+  calls_logged = redis.call('XLEN', CALLS),
+})
+redis.call('HSET', ROOM, 'clock_ms', whole(room.clock_ms), 'comeback_ms', whole(room.comeback_ms),
+  'wall_ms', whole(room.wall_ms), 'now_serving', whole(room.now_serving), 'window_sum', whole(room.window_sum),
+  'turns_ended', whole(room.turns_ended), 'no_shows', whole(room.no_shows), 'calling_ms', whole(room.calling_ms),
+  'gate', gate, 'gate_since_ms', whole(room.gate_since_ms), 'limit', limit,
+  'limit_since_ms', whole(room.limit_since_ms), 'rate_lowered_ms', whole(room.rate_lowered_ms),
+  'capacity_lowered_ms', whole(room.capacity_lowered_ms), 'tick_id', ARGV[2], 'tick_reply', reply,
+  'tick_rate', settings.calls_per_minute, 'tick_capacity', settings.capacity)
+redis.call('SET', DIGEST, reply)
+return reply

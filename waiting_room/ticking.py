@@ -1,0 +1,68 @@
+"""What goes into a tick and what comes out of it, and what the controller reads and writes beside it. Values only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from waiting_room.pace import Allowance, Figures
+from waiting_room.window import Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """One tick to be made. The same `tick_id` again gets the reply of the first time. Times in ms."""
+
+    tick_id: str
+    dt_ms: int
+    lease_ms: int
+    allowance: Allowance
+
+
+class TickRefusal(StrEnum):
+    """Why a tick did nothing."""
+
+    NOT_LEADER = "not_leader"
+    UNCONFIRMED = "unconfirmed"  # the store was lost or restarted since it was confirmed
+    UNPUBLISHED = "unpublished"  # settings or stock are missing
+
+
+class TickReply(Figures, frozen=True, kw_only=True):
+    """The figures after a tick (scripts/tick.lua), also kept as the digest. `calls` is how many this tick called.
+
+    `gate` is "open" or the phase that lets nobody be called; `limit` what held the tick back: rate, capacity, stock, backlog, none.
+    """
+
+    tick_id: str
+    calls: int
+    phase: Phase
+    gate: str
+    gate_since_ms: int
+    limit: str
+    limit_since_ms: int
+    as_of_ms: int
+    store_id: str
+    clock_ms: int
+    comeback_ms: int
+    now_serving: int
+    missed: int
+    ordering: int
+    capacity: int
+    next_number: int
+    block_left: int
+    spare_ready: bool
+    calls_logged: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """One entry of the call log: call, claim, miss, lapse or free. `entry_id` is unique over all stores of a sale."""
+
+    entry_id: str
+    stream_id: str
+    event: str
+    ticket_id: str
+    number: int
+    turn: int
+    detail: str
+    at_ms: int
