@@ -309,9 +309,13 @@ FULFILLED = frozenset(
 
 
 def _to_refunded(attempt: Attempt) -> tuple[PaymentState, ...]:
-    if attempt.state is PaymentState.SUSPENSE:
-        return (PaymentState.REFUND_PENDING, PaymentState.REFUNDED)
-    return (PaymentState.REFUNDED,)
+    match attempt.state:
+        case PaymentState.REFUNDED:
+            return ()
+        case PaymentState.SUSPENSE:
+            return (PaymentState.REFUND_PENDING, PaymentState.REFUNDED)
+        case _:
+            return (PaymentState.REFUNDED,)
 
 
 def _fate_of_refunded(attempt: Attempt, purchase: Purchase) -> Fate:
@@ -319,4 +323,5 @@ def _fate_of_refunded(attempt: Attempt, purchase: Purchase) -> Fate:
     if attempt.state is PaymentState.SUSPENSE:
         return _without_this_attempt(purchase)
     paid_for_it = purchase.state is OrderState.PAID and attempt.state in KEPT
-    return Fate.REFUNDED if paid_for_it or purchase.state is OrderState.REFUNDING else Fate.STAYS
+    asked_for = purchase.state is OrderState.REFUNDING and attempt.state is PaymentState.REFUND_PENDING
+    return Fate.REFUNDED if paid_for_it or asked_for else Fate.STAYS
