@@ -74,6 +74,12 @@ def address_of(tx: Tx, vault: Vault, account_id: str, address_id: str) -> Addres
     return None if sealed is None else _open(vault, address_id, sealed)
 
 
+def address_for_order(vault: Vault, sealed: bytes, address_id: str, order_id: str) -> bytes:
+    """The order's own copy of a sealed address; it opens at `orders.address_sealed` of that order only."""
+    text = vault.open(sealed, place("addresses.address_sealed", address_id))
+    return vault.seal(text, place("orders.address_sealed", order_id))
+
+
 def insert_address(tx: Tx, vault: Vault, account_id: str, address: Address) -> str:
     """Add a checked address to an account that is known to exist."""
     address_id = secrets.token_urlsafe(12)

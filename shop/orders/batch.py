@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import delete, select, update
 
+from shop.accounts.addresses import address_for_order
 from shop.errors import ShopError
 from shop.orders.entry import OrderEntry
 from shop.orders.facts import Facts, read_facts
@@ -139,6 +140,8 @@ def _write(
         _order_row(tx, entry, judgement, number, facts.currency, facts)
         for number, entry, judgement in numbered
     ]
+    for row, (entry, judgement) in zip(rows, judged, strict=True):
+        row["address_sealed"] = None if judgement.rejected else _address_copy(vault, facts, entry)
     taken = [
         (entry, line) for entry, judgement in judged if not judgement.rejected for line in judgement.lines
     ]
@@ -179,9 +182,6 @@ def _order_row(
     tx: Tx, entry: OrderEntry, judgement: Judgement, seq: int, currency: str, facts: Facts | None = None
 ) -> dict[str, Any]:
     held = judgement.state is OrderState.RESERVED and facts is not None
-    sealed = (
-        facts.sealed.get(entry.address_id) if facts and entry.address_id and not judgement.rejected else None
-    )
     return {
         "order_id": entry.order_id,
         "sale_id": entry.sale_id,
@@ -193,13 +193,21 @@ def _order_row(
         "pass_claim": None if judgement.rejected else pass_claim(entry.sale_id, entry.pass_jti),
         "total": judgement.total,
         "currency": currency,
-        "address_sealed": sealed,
+        "address_sealed": None,
         "accepted_no": entry.accepted_no,
         "accepted_at": from_millis(entry.accepted_at_ms),
         "decided_at": tx.now,
         "hold_expires_at": tx.now + facts.hold if held and facts else None,
         "updated_at": tx.now,
     }
+
+
+def _address_copy(vault: Vault | None, facts: Facts, entry: OrderEntry) -> bytes | None:
+    """The buyer may change the address book afterwards, and a sealed field opens in its own place only."""
+    sealed = facts.sealed.get(entry.address_id) if entry.address_id else None
+    if vault is None or sealed is None or entry.address_id is None:
+        return None
+    return address_for_order(vault, sealed, entry.address_id, entry.order_id)
 
 
 def _line_row(entry: OrderEntry, line: Line) -> dict[str, Any]:
