@@ -1,0 +1,37 @@
+"""What the room wants from the books, which are kept elsewhere: a port. `firstcome` fills it with the shop and the publisher.
+
+An implementation may raise anything when its database does not answer; the controller logs it and asks again later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from waiting_room.ticking import CallRow
+
+
+@dataclass(frozen=True, slots=True)
+class SaleRef:
+    """A sale that needs a leader: from its lobby until nobody holds a turn, a pass or a live order any more."""
+
+    sale_id: str
+
+
+class Books(Protocol):
+    async def live_sales(self) -> Sequence[SaleRef]:
+        """All sales that need a leader just now."""
+        ...
+
+    async def publish(self, sale_id: str) -> None:
+        """Lay settings, stock and lane mark of the sale into the store again."""
+        ...
+
+    async def next_block(self, sale_id: str, size: int) -> tuple[int, int]:
+        """Take the next `size` numbers of the sale for ever: first and last, above all that were taken before."""
+        ...
+
+    async def copy_calls(self, sale_id: str, rows: Sequence[CallRow]) -> None:
+        """Keep these entries of the call log; those that are kept already change nothing."""
+        ...

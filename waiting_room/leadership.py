@@ -1,0 +1,225 @@
+"""The lead of one sale: ticks on time, and beside them what a tick asks of the books. Started and ended by the controller.
+
+Two loops, so that a slow database never delays a tick: the *ticker* talks to Redis only; the *clerk* confirms the store, lays the
+sale's copies again, fetches number blocks and copies the call log. Redis or the books failing is logged and tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from dataclasses import dataclass
+
+import structlog
+
+from waiting_room.books import Books
+from waiting_room.clock import step_ms
+from waiting_room.pace import Allowance, BacklogLimits, allowance, carry_over
+from waiting_room.refusals import RoomUnavailable
+from waiting_room.room import Room
+from waiting_room.ticking import Beat, TickRefusal, TickReply
+
+log = structlog.get_logger(__name__)
+
+SMALLEST_BLOCK = 10_000
+CALLS_AT_ONCE = 500
+CLERK_EVERY_S = 0.5
+CLERK_AFTER_FAULT_S = 1.0
+CLERK_ENDS_WITHIN_S = 2.0
+JOINS_REMEMBERED_S = 60
+# A standing-by controller asks for the lead this often in one life of a lease.
+TRIES_PER_LEASE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How often a leader ticks, how long its lease lives without a tick (ms), and when a lane counts as behind."""
+
+    tick_ms: int = 200
+    lease_ms: int = 1_500
+    backlog: BacklogLimits = BacklogLimits()  # noqa: RUF009 (frozen)
+
+
+def monotonic_ms() -> int:
+    """This machine's monotonic time in whole ms, so that differences add up without drift."""
+    return time.monotonic_ns() // 1_000_000
+
+
+class Leadership:
+    """One controller's part in one sale: leads it while it holds the lease, stands by otherwise."""
+
+    def __init__(self, sale_id: str, room: Room, books: Books, *, token: str, timing: Timing) -> None:
+        self.sale_id = sale_id
+        self._room = room
+        self._books = books
+        self._token = token
+        self._timing = timing
+        self._log = log.bind(sale_id=sale_id)
+        self.leading = False
+        self._last: TickReply | None = None
+        self._last_ms: int | None = None
+        self._carry = 0.0
+        self._unanswered: Beat | None = None
+        self._joins: deque[tuple[int, int]] = deque()
+        self._wanted: TickRefusal | None = None  # what the last tick lacked
+        self._clerk_called = asyncio.Event()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Lead or stand by until `stop`; then give the lead up."""
+        clerk = asyncio.create_task(self._clerk_until(stop), name=f"clerk {self.sale_id}")
+        try:
+            await self._tick_until(stop)
+            if self.leading:
+                await self._give_lead_up()
+        finally:
+            # What the clerk does may be done twice: a database that hangs does not hold up the end.
+            await asyncio.wait({clerk}, timeout=CLERK_ENDS_WITHIN_S)
+            clerk.cancel()
+
+    async def _give_lead_up(self) -> None:
+        self.leading = False
+        try:
+            await self._room.release_lease(self.sale_id, self._token)
+        except RoomUnavailable as fault:
+            self._log.warning("lease_not_released", fault=str(fault))  # it ends by itself
+
+    # ------------------------------------------------------------ the ticker
+
+    async def _tick_until(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            began_ms = monotonic_ms()
+            try:
+                if self.leading or await self._take_lead():
+                    await self._beat()
+            except RoomUnavailable as fault:
+                self._log.warning("tick_unanswered", fault=str(fault))
+            every_ms = self._timing.tick_ms if self.leading else self._timing.lease_ms // TRIES_PER_LEASE
+            await _sleep(max(0, every_ms - (monotonic_ms() - began_ms)) / 1000, stop)
+
+    async def _take_lead(self) -> bool:
+        self.leading = await self._room.take_lease(self.sale_id, self._token, self._timing.lease_ms)
+        if self.leading:
+            self._log.info("leads")
+            self._forget()
+        return self.leading
+
+    def _forget(self) -> None:
+        """Nothing of an earlier lead may count into a new one: neither time nor a call that was carried over."""
+        self._last, self._last_ms, self._carry, self._unanswered = None, None, 0.0, None
+        self._joins.clear()
+
+    async def _beat(self) -> None:
+        """One tick. A beat whose reply was lost is sent again unchanged, so that its calls are made once."""
+        beat = self._unanswered or self._next_beat()
+        self._unanswered = beat
+        reply = await self._room.tick(self.sale_id, self._token, beat)
+        self._unanswered = None
+        if isinstance(reply, TickReply):
+            self._take_note(beat, reply)
+        elif reply is TickRefusal.NOT_LEADER:
+            self._log.warning("lost_the_lead")
+            self.leading = False
+            self._forget()
+        else:
+            self._forget()
+            self._call_clerk(reply)
+
+    def _next_beat(self) -> Beat:
+        now_ms = monotonic_ms()
+        dt_ms = step_ms(self._last_ms, now_ms)
+        self._last_ms = now_ms
+        allowed = (
+            Allowance.none()
+            if self._last is None
+            else allowance(self._last, self._carry, dt_ms, self._timing.backlog)
+        )
+        return Beat(secrets.token_urlsafe(9), dt_ms, self._timing.lease_ms, allowed)
+
+    def _take_note(self, beat: Beat, reply: TickReply) -> None:
+        self._last = reply
+        self._wanted = None
+        self._carry = carry_over(
+            beat.allowance.budget, reply.calls, open_gate=reply.gate == "open", waiting=reply.waiting
+        )
+        now_ms = monotonic_ms()
+        self._joins.append((now_ms, reply.next_number))
+        while now_ms - self._joins[0][0] > JOINS_REMEMBERED_S * 1000:
+            self._joins.popleft()
+        if self._needs_block(reply):
+            self._clerk_called.set()
+
+    # ------------------------------------------------------------ the clerk
+
+    async def _clerk_until(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            self._clerk_called.clear()
+            if await self._did_the_books():
+                await _sleep(CLERK_EVERY_S, stop, self._clerk_called)
+            else:
+                await _sleep(CLERK_AFTER_FAULT_S, stop)
+
+    async def _did_the_books(self) -> bool:
+        try:
+            if self.leading:
+                await self._do_the_books()
+        except RoomUnavailable as fault:
+            self._log.warning("clerk_waits", fault=str(fault))
+            return False
+        except Exception:  # whatever the books raise: the line goes on, and the clerk tries again
+            log.exception("books_failed", sale_id=self.sale_id)
+            return False
+        return True
+
+    async def _do_the_books(self) -> None:
+        if self._wanted is TickRefusal.UNPUBLISHED:
+            await self._books.publish(self.sale_id)
+        elif self._wanted is TickRefusal.UNCONFIRMED:
+            await self._confirm()
+        if self._last is not None and self._needs_block(self._last):
+            first, last = await self._books.next_block(self.sale_id, self._block_size())
+            laid = await self._room.give_block(self.sale_id, self._token, first, last)
+            self._log.info("numbers_laid", first=first, last=last, answer=laid)
+        await self._copy_calls()
+
+    async def _confirm(self) -> None:
+        """The store was emptied or restarted: lay everything again, then let it be used, with numbers never given before."""
+        await self._books.publish(self.sale_id)
+        first, last = await self._books.next_block(self.sale_id, self._block_size())
+        store_id = secrets.token_urlsafe(9)
+        answer = await self._room.confirm_store(self.sale_id, self._token, store_id, first, last)
+        self._log.info("store_confirmed" if answer == "confirmed" else "store_not_confirmed", answer=answer)
+        if answer == "confirmed":
+            self._wanted = None
+
+    async def _copy_calls(self) -> None:
+        """Copy first, trim after: an entry may be copied twice, and is never lost."""
+        while rows := await self._room.read_calls(self.sale_id, CALLS_AT_ONCE):
+            await self._books.copy_calls(self.sale_id, rows)
+            await self._room.trim_calls(self.sale_id, rows[-1].stream_id)
+            if len(rows) < CALLS_AT_ONCE:
+                return
+
+    def _call_clerk(self, wanted: TickRefusal) -> None:
+        self._wanted = wanted
+        self._clerk_called.set()
+
+    def _needs_block(self, reply: TickReply) -> bool:
+        """The next block is fetched when half of the present one is used."""
+        return not reply.spare_ready and reply.block_left * 2 < self._block_size()
+
+    def _block_size(self) -> int:
+        """Two minutes of the joins just measured, and no fewer than the smallest block."""
+        joined = self._joins[-1][1] - self._joins[0][1] if self._joins else 0
+        return max(SMALLEST_BLOCK, 2 * joined)
+
+
+async def _sleep(seconds: float, *until: asyncio.Event) -> None:
+    """Wait for the time to pass or for one of the events."""
+    waits = [asyncio.ensure_future(event.wait()) for event in until]
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
