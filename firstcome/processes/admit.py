@@ -1,0 +1,122 @@
+"""`firstcome admit`: the controller that calls buyers from every line, and the books that it writes in.
+
+The controller is asynchronous and knows no SQL, the shop is synchronous: the books call it in threads of their own, so that a slow
+database never delays a tick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+import redis
+import structlog
+import uvloop
+
+from firstcome import clients, wiring
+from firstcome.settings import Settings
+from shop.sales.line import CallRow as KeptCall
+from shop.sales.line import copy_calls, next_block
+from shop.sales.publication import read_publication
+from shop.sales.reading import live_sale_ids
+from shop.storage.columns import from_millis
+from shop.storage.database import Database
+from waiting_room.books import SaleRef
+from waiting_room.controller import Controller
+from waiting_room.leadership import Timing
+from waiting_room.pace import BacklogLimits
+from waiting_room.polling import PollLimits
+from waiting_room.room import Room
+from waiting_room.ticking import CallRow
+from workers.publish import publish_sale
+
+log = structlog.get_logger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CONNECTIONS = 16
+
+
+class ShopBooks:
+    """`waiting_room.books.Books` over the shop's database and the publisher. Raises what these raise."""
+
+    def __init__(self, db: Database, publisher: redis.Redis, threads: ThreadPoolExecutor) -> None:
+        self._db = db
+        self._publisher = publisher
+        self._threads = threads
+
+    async def live_sales(self) -> Sequence[SaleRef]:
+        """All sales that are neither drafts nor long over."""
+        return [SaleRef(sale_id) for sale_id in await self._aside(live_sale_ids, self._db)]
+
+    async def publish(self, sale_id: str) -> None:
+        """Lay settings, stock and lane mark of the sale into Redis again."""
+        await self._aside(self._publish, sale_id)
+
+    async def next_block(self, sale_id: str, size: int) -> tuple[int, int]:
+        """Take the next `size` numbers of the sale for ever: first and last."""
+        return await self._aside(next_block, self._db, sale_id, size)
+
+    async def copy_calls(self, sale_id: str, rows: Sequence[CallRow]) -> None:
+        """Keep these entries of the call log; repeating it changes nothing."""
+        await self._aside(copy_calls, self._db, sale_id, [_kept(row) for row in rows])
+
+    def _publish(self, sale_id: str) -> None:
+        publish_sale(self._publisher, read_publication(self._db, sale_id))
+
+    async def _aside(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, partial(work, *args, **kwargs))
+
+
+def run(settings: Settings) -> None:
+    """Lead what can be led until SIGTERM or SIGINT."""
+    uvloop.run(_control(settings))
+
+
+async def _control(settings: Settings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    client = clients.redis_async(settings.redis_url, connections=CONNECTIONS)
+    db = wiring.database(settings)
+    with ThreadPoolExecutor(settings.pool_size, thread_name_prefix="books") as threads:
+        controller = Controller(
+            Room(
+                client,
+                unseen_ms=round(settings.unseen_s * 1000),
+                polls=PollLimits(floor_ms=settings.poll_floor_ms, ceiling_ms=settings.poll_ceiling_ms),
+            ),
+            ShopBooks(db, clients.redis_sync(settings.redis_url), threads),
+            token=secrets.token_urlsafe(12),
+            timing=Timing(tick_ms=settings.tick_ms, lease_ms=settings.lease_ms, backlog=_backlog(settings)),
+        )
+        log.info("controller_started")
+        await controller.run(stop)
+    await client.aclose()
+    db.dispose()
+
+
+def _backlog(settings: Settings) -> BacklogLimits:
+    return BacklogLimits(
+        max_age_ms=round(settings.lane_max_age_s * 1000), max_length=settings.lane_max_length
+    )
+
+
+def _kept(row: CallRow) -> KeptCall:
+    return KeptCall(
+        entry_id=row.entry_id,
+        event=row.event,
+        ticket_id=row.ticket_id,
+        at=from_millis(row.at_ms),
+        number=row.number,
+        turn=row.turn,
+        detail=row.detail,
+    )
