@@ -46,6 +46,8 @@ class Decision:
 
     def ended(self, sale_id: str) -> Ended | None:
         """What the waiting room is to be told, if the decision ends the order."""
+        if self.reason is RejectReason.PASS_USED:
+            return None  # the pass and its slot are another order's
         outcome = OUTCOMES.get(self.state)
         return None if outcome is None else Ended(sale_id, self.order_id, self.jti, outcome)
 

@@ -83,7 +83,7 @@ class OrderOutcome(StrEnum):
 
     REJECTED = "rejected"  # the pass is given back
     PAID = "paid"
-    ENDED = "ended"  # expired or cancelled: no purchase
+    ENDED = "ended"  # expired, cancelled or given back: no purchase
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +98,8 @@ class Ended:
 
 OUTCOMES: Mapping[OrderState, OrderOutcome] = {
     _S.REJECTED: OrderOutcome.REJECTED,
-    _S.PAID: OrderOutcome.PAID,
-    _S.EXPIRED: OrderOutcome.ENDED,
-    _S.CANCELLED: OrderOutcome.ENDED,
+    **dict.fromkeys(SOLD_STATES, OrderOutcome.PAID),
+    **dict.fromkeys((_S.EXPIRED, _S.CANCELLED, _S.REFUNDED), OrderOutcome.ENDED),
 }
 
 

@@ -1,0 +1,133 @@
+"""A buyer gives an order up before it is paid.
+
+A queued order is entered as cancelled under its own id, and the drain passes over it. A reserved one is cancelled at once. While
+a payment is open the provider has to be asked first: the wish is kept in the outbox and a worker carries it out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from shop.errors import IllegalMove
+from shop.mail.effects import Effect, EffectFailed, Request, put_effects
+from shop.orders.changes import end_order, lock_order
+from shop.orders.entry import OrderEntry
+from shop.orders.letters import put_change_letter
+from shop.orders.money import is_open, is_suspended, payment_states
+from shop.orders.rules import HOLDING_STATES, OUTCOMES, Ended, OrderState, UnknownOrder, pass_claim
+from shop.payments.ask import Answer, ask_provider
+from shop.payments.providers import Providers
+from shop.payments.rules import UnderReview
+from shop.storage.columns import from_millis, to_millis
+from shop.storage.database import Database, Tx
+from shop.storage.tables import orders, sale_items
+from shop.vault import Vault
+
+CANCEL = "cancel"  # the kind of outbox effect
+ACTOR = "buyer"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What became of the wish, and what the caller announces.
+
+    `asking`: the order is paying and the provider is asked first; it ends later, or turns out to be paid.
+    """
+
+    state: OrderState
+    asking: bool = False
+    ended: tuple[Ended, ...] = ()
+    sale_ids: tuple[str, ...] = ()
+
+
+def cancel_order(
+    db: Database, vault: Vault, account_id: str, order_id: str, queued: OrderEntry | None = None
+) -> Cancelled:
+    """Cancel one of my orders. `queued` is its entry where the lane still knows it.
+
+    Cancelling twice is the same as once. Raises `UnknownOrder`, `IllegalMove` naming both states, or its `UnderReview` while
+    the shop has to look at money of another amount.
+    """
+    if queued is not None and (queued.account_id, queued.order_id) != (account_id, order_id):
+        queued = None
+    # A drain that decides the order at the same moment wins by its row; the second attempt then sees it.
+    return db.run(_cancel, vault, account_id, order_id, queued)
+
+
+def cancel_effect(db: Database, vault: Vault, providers: Providers) -> Effect:
+    """The function that carries out one `cancel`; its payload is `{"order_id": …}`.
+
+    Raises EffectFailed to be tried again while the provider cannot be reached. What ended is found by the sweeper.
+    """
+
+    def cancel(payload: dict[str, Any]) -> None:
+        answer = ask_provider(db, vault, providers, payload["order_id"]).answer
+        if answer is Answer.UNREACHABLE:
+            raise EffectFailed("the payment provider cannot be reached")
+        if answer is Answer.CANCELLED:
+            db.run(_cancel_unpaid, vault, payload["order_id"])
+
+    return cancel
+
+
+def _cancel(tx: Tx, vault: Vault, account_id: str, order_id: str, queued: OrderEntry | None) -> Cancelled:
+    order = lock_order(tx, order_id)
+    if order is None and queued is not None:
+        return _enter_cancelled(tx, queued)
+    if order is None or order.account_id != account_id:
+        raise UnknownOrder("there is no such order")
+    if is_suspended(payment_states(tx, order_id)):
+        raise UnderReview("order", order.state, OrderState.CANCELLED)
+    match OrderState(order.state):
+        case OrderState.CANCELLED:
+            return Cancelled(OrderState.CANCELLED)
+        case OrderState.PAYING:
+            wish = f"{CANCEL}:{order_id}:{to_millis(order.updated_at)}"
+            put_effects(tx, vault, [Request(CANCEL, wish, {"order_id": order_id})])
+            return Cancelled(OrderState.PAYING, asking=True)
+        case OrderState.RESERVED:
+            return _end(tx, vault, order)
+        case state:
+            raise IllegalMove("order", state, OrderState.CANCELLED)
+
+
+def _cancel_unpaid(tx: Tx, vault: Vault, order_id: str) -> None:
+    """Cancel an order none of whose payments is open any more, unless it went on meanwhile."""
+    order = lock_order(tx, order_id)
+    states = payment_states(tx, order_id)
+    if order is None or order.state not in HOLDING_STATES or is_open(states) or is_suspended(states):
+        return
+    _end(tx, vault, order)
+
+
+def _end(tx: Tx, vault: Vault, order: Row[Any]) -> Cancelled:
+    put_change_letter(tx, vault, order, OrderState.CANCELLED)
+    ended = end_order(tx, order, OrderState.CANCELLED, reason="cancelled", actor=ACTOR)
+    return Cancelled(OrderState.CANCELLED, ended=(ended,), sale_ids=(order.sale_id,))
+
+
+def _enter_cancelled(tx: Tx, entry: OrderEntry) -> Cancelled:
+    """The row of an order that was cancelled before its decision. It has no `seq`; its pass is used up."""
+    claim = pass_claim(entry.sale_id, entry.pass_jti)
+    taken = tx.scalar(select(orders.c.order_id).where(orders.c.pass_claim == claim))
+    currency = tx.scalar(select(sale_items.c.currency).where(sale_items.c.sale_id == entry.sale_id))
+    row = {
+        "order_id": entry.order_id,
+        "sale_id": entry.sale_id,
+        "account_id": entry.account_id,
+        "state": OrderState.CANCELLED,
+        "pass_jti": entry.pass_jti,
+        "pass_claim": None if taken else claim,
+        "total": 0,
+        "currency": currency or "XXX",
+        "accepted_no": entry.accepted_no,
+        "accepted_at": from_millis(entry.accepted_at_ms),
+        "decided_at": tx.now,
+        "updated_at": tx.now,
+    }
+    tx.insert(orders, [row])
+    ended = Ended(entry.sale_id, entry.order_id, entry.pass_jti, OUTCOMES[OrderState.CANCELLED])
+    return Cancelled(OrderState.CANCELLED, ended=(ended,))
