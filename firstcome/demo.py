@@ -21,7 +21,7 @@ from firstcome import demo_data
 from firstcome.demo_secrets import kept_secrets
 from firstcome.demo_servers import start_servers
 from firstcome.parent import MakeAbove
-from firstcome.processes.serve import PortTaken, refuse_taken_port
+from firstcome.ports import PortTaken, refuse_taken_port
 from firstcome.servers import ServerFault
 from firstcome.settings import (
     DEMO_FILE,

@@ -24,7 +24,7 @@ from sqlalchemy import text
 from firstcome import clients, wiring
 from firstcome.settings import Settings, variable
 from shop.errors import ShopError
-from shop.storage.database import Database, Tx
+from shop.storage.database import Tx
 from shop.storage.migrate import schema_is_current
 
 MOST_DRIFT_S = 2.0
@@ -107,7 +107,8 @@ def _drift(subject: str, their_time_s: float) -> Finding:
 
 def _database(settings: Settings) -> Iterator[Finding]:
     db = wiring.database(settings)
-    with contextlib.closing(_Closing(db)):
+    with contextlib.ExitStack() as ending:
+        ending.callback(db.dispose)
         try:
             version, now, most = db.read(_ask_database)
         except (ShopError, ValueError) as error:
@@ -143,13 +144,6 @@ def _connections(settings: Settings, most: int) -> Finding:
     found = f"allows {most} connections; one set of processes here may open {needed}"
     mend = f"Raise max_connections, or lower {variable('pool_size')} or the numbers of workers."
     return Finding("database", found, mend if needed > most else "")
-
-
-class _Closing:
-    """A Database for `contextlib.closing`."""
-
-    def __init__(self, db: Database) -> None:
-        self.close = db.dispose
 
 
 def _mail(settings: Settings) -> Iterator[Finding]:

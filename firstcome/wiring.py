@@ -12,6 +12,7 @@ from shop.mail import outbox
 from shop.mail.letters import Mailer
 from shop.mail.sink import MailSink
 from shop.mail.smtp import SmtpMailer
+from shop.orders.cancel import CANCEL, cancel_effect
 from shop.payments.apply import REFUND
 from shop.payments.providers import Provider
 from shop.payments.providers.simulator import SimulatorProvider
@@ -81,6 +82,7 @@ def runtime(settings: Settings) -> Runtime:
         effects={
             outbox.KIND: outbox.mail_effect(db, sealing, mailer(settings), settings.base_url),
             REFUND: refund_effect(db, sealing, paying),
+            CANCEL: cancel_effect(db, sealing, paying),
         },
         slice_s=settings.slice_s,
         batch_ms=settings.batch_ms,

@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from firstcome.processes.serve import refuse_taken_port, serve_app
+from firstcome.ports import refuse_taken_port
+from firstcome.processes.serving import serve_app
 from firstcome.settings import Settings, SettingsFault, variable
 from gateway.simulator.app import create_simulator
 from gateway.simulator.config import SimulatorConfig
