@@ -117,13 +117,13 @@ class SaleSettings:
                 over_call_limit=int(fields["over_call_limit"]) / 100,
                 message_ko=fields.get("message_ko") or None,
                 message_en=fields.get("message_en") or None,
-                **{name: _whole(fields[name]) for name in _WHOLE_FIELDS},
+                **{name: _whole(fields[name]) for name in WHOLE_FIELDS},
             )
         except KeyError as missing:
             raise ValueError(f"the settings of the sale lack {missing}") from missing
 
 
-_WHOLE_FIELDS = (
+WHOLE_FIELDS = (
     "lobby_opens_at_ms",
     "opens_at_ms",
     "closes_at_ms",
