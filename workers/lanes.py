@@ -212,6 +212,10 @@ class LaneReader:
         pipeline.lrange(keys.lane, 0, count - 1)
         return [decode_entry(entry) for entry in pipeline.execute()[1]]
 
+    def take_bell(self, sale_id: str) -> bool:
+        """Whether the caller is the one who shall ring; nobody else is told so within the next second."""
+        return bool(self._redis.set(SaleKeys(sale_id).lane_bell, "1", nx=True, px=BELL_MS))
+
     def length(self, sale_id: str) -> int:
         """How many entries wait."""
         return int(self._redis.llen(SaleKeys(sale_id).lane))

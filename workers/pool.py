@@ -37,6 +37,7 @@ MAINTENANCE_S = 5
 MONITORING_S = 5
 STOP_WITHIN_S = 8.0
 RESTART_AFTER_S = 1.0
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 RuntimeFactory = Callable[[], Runtime]
 
@@ -45,6 +46,11 @@ class OneQueueWorker(Worker):
     """RQ's forking worker, with a work-horse that ends with it and a connection of the work-horse's own."""
 
     max_connection_wait_time = 2.0  # RQ's minute would leave accepted orders waiting after Redis is back
+
+    def subscribe(self) -> None:
+        """RQ's remote commands are not used. Without the thread that listens for them a worker forks cleanly, and a signal
+        always interrupts its waiting: with several threads it may reach one that is of no use.
+        """
 
     def setup_work_horse_signals(self) -> None:
         """Called by RQ first thing in a new work-horse."""
@@ -116,7 +122,10 @@ class _Supervisor:
                 target=_worker_process, args=(self._factory, self._queue, os.getpid())
             )
             place.started_at = time.monotonic()
+            # Held back until the child has handlers of its own, else it could miss its end.
+            signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
             place.process.start()
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
     def _note_death(self, place: _Place) -> None:
         if place.process is None or place.process.is_alive():
@@ -151,9 +160,10 @@ class _Supervisor:
 
 def _worker_process(factory: RuntimeFactory, queue: str, supervisor_pid: int) -> None:
     signal.set_wakeup_fd(-1)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_DFL)
     end_with_parent(supervisor_pid, signal.SIGTERM)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
     try:
         work(factory(), queue)
     except RedisConnectionError as error:
@@ -167,7 +177,7 @@ def _stop_signal() -> Iterator[socket.socket]:
     """A socket that becomes readable when this process is asked to stop."""
     heard, told = socket.socketpair()
     told.setblocking(False)
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
     wakeup = signal.set_wakeup_fd(told.fileno())
     try:
         for number in before:

@@ -14,12 +14,31 @@ import redis
 from redis.client import Pipeline
 
 from shop.orders.rules import Ended
+from shop.sales.publication import SalePublication
 from shop.stock.publication import StockPublication
 from waiting_room.keys import SaleKeys
 from workers import scripts
 
 # A sale that is not published any more leaves nothing behind after this time.
 KEEP_S = 30 * 24 * 3600
+_WITH_A_LIFE_OF_THEIR_OWN = {"lease", "lane_bell"}
+_KEPT = [
+    name
+    for name, member in vars(SaleKeys).items()
+    if isinstance(member, property) and name not in _WITH_A_LIFE_OF_THEIR_OWN
+]
+
+
+def publish_sale(client: redis.Redis, publication: SalePublication) -> None:
+    """Lay a sale's settings and stock, open its lane, and keep everything of it for another while; all in one step."""
+    keys = SaleKeys(publication.sale_id)
+    pipeline = client.pipeline(transaction=True)
+    _lay(client, pipeline, keys.settings, publication.settings())
+    _lay(client, pipeline, keys.stock, publication.stock.fields())
+    pipeline.set(keys.lane_open, "1")
+    for name in _KEPT:
+        pipeline.expire(getattr(keys, name), KEEP_S)
+    pipeline.execute()
 
 
 def publish_stock(client: redis.Redis, stock: StockPublication) -> None:
@@ -41,9 +60,8 @@ def announce_outcomes(client: redis.Redis, ended: Iterable[Ended]) -> None:
 
 
 def _lay(
-    client: redis.Redis, where: redis.Redis | Pipeline, key: str, fields: Mapping[str, str | int | None]
+    client: redis.Redis, where: redis.Redis | Pipeline, key: str, fields: Mapping[str, str | int]
 ) -> Any:
-    laid = {name: value for name, value in fields.items() if value is not None}
-    version = laid.pop("version")
+    rest = [word for name, value in fields.items() if name != "version" for word in (name, value)]
     script = client.register_script(scripts.source("lay"))
-    return script(keys=[key], args=[version, *(word for pair in laid.items() for word in pair)], client=where)
+    return script(keys=[key], args=[fields["version"], *rest], client=where)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
+import psutil
 import redis
 import structlog
 from sqlalchemy import select
@@ -122,10 +121,10 @@ def decided(db: Database) -> list[tuple[str, int, str, str | None]]:
     return [tuple(row) for row in db.read(lambda tx: tx.all(select(*columns).order_by(orders.c.seq)))]
 
 
-def runtime(redis_url: str, database_url: str, **limits: Any) -> Runtime:
+def runtime(redis_url: str, database_url: str, *, wait_timeout_s: int = 10, **limits: Any) -> Runtime:
     """A runtime as the command line would build it."""
     return Runtime(
-        db=Database(database_url, wait_timeout_s=10),
+        db=Database(database_url, wait_timeout_s=wait_timeout_s),
         redis=clients.redis_sync(redis_url),
         rq_redis=clients.rq_redis(redis_url),
         vault=Vault("k1", {"k1": b"k" * 32}),
@@ -134,39 +133,85 @@ def runtime(redis_url: str, database_url: str, **limits: Any) -> Runtime:
     )
 
 
-@contextmanager
-def workers_at_work(
-    redis_url: str, database_url: str, *, processes: int = 2, queue: str = "lanes", batch_max: int = 500
-) -> Iterator[subprocess.Popen[bytes]]:
-    """`firstcome work` in a process group of its own, without the command line."""
-    words = [redis_url, database_url, queue, str(processes), str(batch_max)]
-    supervisor = subprocess.Popen([sys.executable, "-m", "tests.lanes.floor", *words], start_new_session=True)
+class WorkersAtWork:
+    """`firstcome work` in a process group of its own, without the command line; a context manager."""
+
+    def __init__(self, redis_url: str, database_url: str, *, processes: int = 2, **limits: int) -> None:
+        self.redis_url, self.database_url, self.processes, self.limits = (
+            redis_url,
+            database_url,
+            processes,
+            limits,
+        )
+
+    def __enter__(self) -> WorkersAtWork:
+        limits = [f"{name}={value}" for name, value in self.limits.items()]
+        words = [self.redis_url, self.database_url, str(self.processes), *limits]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.lanes.floor", *words], start_new_session=True
+        )
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        self.process.wait(timeout=10)
+
+    @property
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes."""
+        return _alive(psutil.Process(self.process.pid).children())
+
+    @property
+    def work_horses(self) -> list[psutil.Process]:
+        """The forked processes that are at a lane just now."""
+        return _alive([horse for worker in self.workers for horse in _children(worker)])
+
+    @property
+    def busy_workers(self) -> list[psutil.Process]:
+        """The workers whose work-horse is at a lane just now."""
+        return [worker for worker in self.workers if _alive(_children(worker))]
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
     try:
-        yield supervisor
-    finally:
-        if supervisor.poll() is None:
-            supervisor.send_signal(signal.SIGTERM)
-        supervisor.wait(timeout=10)
+        return list(process.children())
+    except psutil.NoSuchProcess:
+        return []
 
 
-def eventually(look: Callable[[], object], what: str, timeout_s: float = 10.0) -> None:
-    """Wait until `look` says yes; fails with `what`."""
+def _alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [one for one in processes if is_alive(one)]
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it runs; one that is dead and not yet waited for does not."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+T = TypeVar("T")
+
+
+def eventually(look: Callable[[], T], what: str, timeout_s: float = 10.0) -> T:
+    """The first truthy answer of `look`; fails with `what`."""
     deadline = time.monotonic() + timeout_s
-    while not look():
+    while not (found := look()):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout_s} s: {what}")
-        time.sleep(0.02)
+        time.sleep(0.01)
+    return found
 
 
 def main() -> None:
-    """The process behind `workers_at_work`."""
-    redis_url, database_url, queue, processes, batch_max = sys.argv[1:]
+    """The process behind `WorkersAtWork`."""
+    redis_url, database_url, processes, *words = sys.argv[1:]
+    limits = {name: int(value) for name, value in (word.split("=") for word in words)}
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    run_workers(
-        lambda: runtime(redis_url, database_url, batch_max=int(batch_max)), queue, processes=int(processes)
-    )
+    run_workers(lambda: runtime(redis_url, database_url, **limits), "lanes", processes=int(processes))
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONWARNINGS", "error")
     main()

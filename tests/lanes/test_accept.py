@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,6 @@ from workers.refusals import (
 
 SALE = "sale000001"
 KEYS = SaleKeys(SALE)
-
-
-@pytest.fixture(scope="module")
-def embedded_server(servers_dir: Path) -> Iterator[EmbeddedRedis]:
-    with EmbeddedRedis(servers_dir / "embedded") as server:
-        yield server
 
 
 @pytest.fixture(params=["installed", "embedded"])

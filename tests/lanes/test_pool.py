@@ -1,0 +1,125 @@
+"""Worker processes: how they end, how they are replaced, that none is ever left behind."""
+
+from __future__ import annotations
+
+import signal
+
+import psutil
+import redis
+from sqlalchemy import text
+
+from firstcome.servers import PrivateRedis
+from shop.storage.database import Database
+from tests.lanes.floor import (
+    KEYS,
+    SALE,
+    WorkersAtWork,
+    accept,
+    decided,
+    eventually,
+    is_alive,
+    open_sale,
+)
+from workers.lanes import Doorbell
+
+
+def all_gone(processes: list[psutil.Process]) -> bool:
+    return not any(is_alive(process) for process in processes)
+
+
+def test_sigterm_ends_every_process_after_the_running_batch(
+    redis_sync: redis.Redis,
+    redis_server: PrivateRedis,
+    rq_redis: redis.Redis,
+    db: Database,
+    database_url: str,
+) -> None:
+    open_sale(db, units=100, buyers=50)
+    accept(redis_sync, range(50))
+    with WorkersAtWork(redis_server.url, database_url, batch_max=2) as pool:
+        Doorbell(rq_redis).ring(SALE)
+        eventually(lambda: redis_sync.llen(KEYS.lane) < 50, "orders are being decided")
+        everybody = [psutil.Process(pool.process.pid), *pool.workers, *pool.work_horses]
+
+        pool.process.send_signal(signal.SIGTERM)
+        assert pool.process.wait(timeout=10) == 0
+        assert all_gone(everybody)
+
+    assert redis_sync.llen(KEYS.lane) == 50 - len(decided(db))
+
+
+def test_ctrl_c_ends_every_process(
+    redis_sync: redis.Redis, redis_server: PrivateRedis, database_url: str
+) -> None:
+    with WorkersAtWork(redis_server.url, database_url) as pool:
+        everybody = eventually(lambda: len(pool.workers) == 2 and pool.workers, "two workers")
+        for process in (psutil.Process(pool.process.pid), *everybody):  # as a terminal does
+            process.send_signal(signal.SIGINT)
+        assert pool.process.wait(timeout=10) == 0
+        assert all_gone(everybody)
+
+
+def test_nobody_outlives_a_supervisor_that_is_killed(
+    redis_sync: redis.Redis,
+    redis_server: PrivateRedis,
+    rq_redis: redis.Redis,
+    db: Database,
+    database_url: str,
+) -> None:
+    open_sale(db, units=100, buyers=50)
+    accept(redis_sync, range(50))
+    with WorkersAtWork(redis_server.url, database_url, batch_max=2) as pool:
+        Doorbell(rq_redis).ring(SALE)
+        eventually(lambda: pool.work_horses, "a work-horse")
+        everybody = [*pool.workers, *pool.work_horses]
+        pool.process.kill()
+        eventually(lambda: all_gone(everybody), "every process has ended", 8)
+
+
+def test_a_work_horse_in_the_middle_of_a_batch_ends_with_its_worker(
+    redis_sync: redis.Redis,
+    redis_server: PrivateRedis,
+    rq_redis: redis.Redis,
+    db: Database,
+    database_url: str,
+) -> None:
+    open_sale(db, units=100, buyers=50)
+    accept(redis_sync, range(50))
+    with (
+        WorkersAtWork(redis_server.url, database_url, processes=1) as pool,
+        db.engine.begin() as somebody,
+    ):
+        somebody.execute(text("UPDATE sale_items SET held = held"))  # the work-horse has to wait
+        Doorbell(rq_redis).ring(SALE)
+        [horse] = eventually(lambda: pool.work_horses, "a work-horse")
+        [worker] = pool.workers
+        worker.kill()
+        eventually(lambda: all_gone([horse]), "the work-horse has ended")
+
+
+def test_a_worker_that_dies_is_replaced(
+    redis_sync: redis.Redis, redis_server: PrivateRedis, database_url: str
+) -> None:
+    with WorkersAtWork(redis_server.url, database_url, processes=1) as pool:
+        [first] = eventually(lambda: pool.workers, "a worker")
+        first.kill()
+        [second] = eventually(lambda: [one for one in pool.workers if one.pid != first.pid], "another worker")
+        assert second.pid != first.pid
+
+
+def test_workers_survive_a_restart_of_redis(
+    redis_server: PrivateRedis,
+    rq_redis: redis.Redis,
+    redis_sync: redis.Redis,
+    db: Database,
+    database_url: str,
+) -> None:
+    open_sale(db, units=100, buyers=50)
+    with WorkersAtWork(redis_server.url, database_url, processes=1) as pool:
+        eventually(lambda: redis_sync.scard("rq:workers"), "a worker at its queue")
+        redis_server.restart()
+        accept(redis_sync, range(5))
+        Doorbell(rq_redis).ring(SALE)
+        eventually(lambda: redis_sync.llen(KEYS.lane) == 0, "the lane is empty", 12)
+        assert pool.process.poll() is None
+    assert len(decided(db)) == 5
