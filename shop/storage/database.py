@@ -148,6 +148,11 @@ class Database:
         """As `run`, for work that only reads: on SQLite it waits for no writer."""
         return self._retry("BEGIN", work, *args, **kwargs)
 
+    def snapshot(self, work: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `read`, and all of its statements see the database as it was at the first one."""
+        with self._transaction("BEGIN", isolation_level="REPEATABLE READ") as tx:
+            return work(tx, *args, **kwargs)
+
     def run_once(self, work: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """As `run` without a second attempt: raises `Contended` when another transaction was in the way."""
         with self._transaction("BEGIN IMMEDIATE") as tx:
@@ -179,10 +184,13 @@ class Database:
         raise AssertionError("unreachable")
 
     @contextmanager
-    def _transaction(self, begin: str) -> Iterator[Tx]:
+    def _transaction(self, begin: str, *, isolation_level: str | None = None) -> Iterator[Tx]:
+        options: dict[str, Any] = {"firstcome_begin": begin}
+        if isolation_level is not None and self._engine.dialect.name != "sqlite":  # there it is always so
+            options["isolation_level"] = isolation_level
         try:
             with self._engine.connect() as connection:
-                connection = connection.execution_options(firstcome_begin=begin)
+                connection = connection.execution_options(**options)
                 with connection.begin():
                     yield Tx(connection)
         except SQLAlchemyError as error:

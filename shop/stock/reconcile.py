@@ -1,0 +1,218 @@
+"""Proving that the books add up, row by row: ledger sums = counters = reservations = the orders' own lines, money included.
+
+Reads one snapshot and changes nothing. What is off is named exactly: the table, the row, the field, and both figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Row, func, select
+
+from shop.orders.rules import HOLDING_STATES, SOLD_STATES
+from shop.payments.rules import KEPT, PaymentState
+from shop.stock.rules import ReservationState
+from shop.storage.database import Database, Tx
+from shop.storage.tables import (
+    lanes,
+    order_lines,
+    orders,
+    payments,
+    products,
+    reservations,
+    sale_items,
+    stock_ledger,
+)
+
+# (order id, sale item) -> units held, units sold
+_PerOrder = Mapping[tuple[str, int], tuple[int, int]]
+_NOTHING = (0, 0)
+_Key = TypeVar("_Key")
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """One figure that differs: `field` of `row` in `table` is `found`, and `by` says it should be `expected`."""
+
+    table: str
+    row: str
+    field: str
+    found: int | str
+    expected: int | str
+    by: str
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.row}: {self.field} is {self.found}, {self.by} says {self.expected}"
+
+
+def reconcile(db: Database) -> list[Mismatch]:
+    """Everything in which the books disagree; empty when they add up. Raises `Unavailable`."""
+    return db.snapshot(lambda tx: [*_counters(tx), *_orders(tx), *_money(tx), *_lanes(tx), *_shelves(tx)])
+
+
+def _counters(tx: Tx) -> Iterator[Mismatch]:
+    """Per sale item: what the ledger and the reservations add up to, and the law itself."""
+    ledger = stock_ledger.c
+    names = ("allotted", "held", "sold")
+    sums = (func.sum(ledger[f"delta_{name}"]).label(name) for name in names)
+    written: dict[int, tuple[int, ...]] = {
+        row.sale_item_id: (int(row.allotted), int(row.held), int(row.sold))
+        for row in tx.all(select(ledger.sale_item_id, *sums).group_by(ledger.sale_item_id))
+    }
+    reserved = _sum_by_item(tx)
+    for item in tx.all(select(sale_items).order_by(sale_items.c.sale_item_id)):
+        name = f"{item.sale_item_id} ({item.product_id} in sale {item.sale_id})"
+        found = (item.allotted, item.held, item.sold)
+        by_ledger = written.pop(item.sale_item_id, (0, 0, 0))
+        yield from _differ("sale_items", name, names, found, by_ledger, "the ledger")
+        by_orders = reserved.pop(item.sale_item_id, _NOTHING)
+        yield from _differ("sale_items", name, names[1:], found[1:], by_orders, "the sum of reservations")
+        if item.held + item.sold > item.allotted:
+            yield Mismatch(
+                "sale_items", name, "held + sold", item.held + item.sold, item.allotted, "the allotment"
+            )
+    # Items that were taken out of a sale before its lobby opened leave a ledger that sums to nothing.
+    for gone, left in written.items():
+        yield from _differ("sale_items", f"{gone} (gone)", names, (0, 0, 0), left, "the ledger")
+    for gone, units in reserved.items():
+        yield from _differ(
+            "sale_items", f"{gone} (gone)", names[1:], _NOTHING, units, "the sum of reservations"
+        )
+
+
+def _orders(tx: Tx) -> Iterator[Mismatch]:
+    """Per order and item: what its state and lines say, what is reserved for it, what the ledger has for it."""
+    said = _said_by_orders(tx)
+    reserved = _reserved(tx)
+    written = _written(tx)
+    for key in sorted({*said, *reserved, *written}):
+        name = f"of order {key[0]}, sale item {key[1]}"
+        expected = said.get(key, _NOTHING)
+        fields = ("held", "sold")
+        yield from _differ("reservations", name, fields, reserved.get(key, _NOTHING), expected, "the order")
+        yield from _differ("stock_ledger", name, fields, written.get(key, _NOTHING), expected, "the order")
+    total = func.sum(order_lines.c.quantity * order_lines.c.unit_price)
+    query = (
+        select(orders.c.order_id, orders.c.total, func.coalesce(total, 0).label("lines"))
+        .outerjoin(order_lines, order_lines.c.order_id == orders.c.order_id)
+        .group_by(orders.c.order_id, orders.c.total)
+        .having(orders.c.total != func.coalesce(total, 0))
+    )
+    for row in tx.all(query):
+        yield Mismatch("orders", row.order_id, "total", row.total, int(row.lines), "the sum of its lines")
+
+
+def _money(tx: Tx) -> Iterator[Mismatch]:
+    """A captured payment has a sold order or goes back, and a sold order with a price has exactly one payment."""
+    columns = (
+        payments.c.payment_id,
+        payments.c.order_id,
+        payments.c.state,
+        orders.c.state.label("order_state"),
+    )
+    query = select(*columns).outerjoin(orders, orders.c.order_id == payments.c.order_id)
+    paying: dict[str, int] = {}
+    for row in tx.all(query.order_by(payments.c.created_at, payments.c.payment_id)):
+        if row.state in KEPT and row.order_state not in SOLD_STATES:
+            found = str(row.order_state)
+            yield Mismatch(
+                "orders", row.order_id, "state", found, "paid", f"{row.state} payment {row.payment_id}"
+            )
+        if row.state in KEPT:
+            paying[row.order_id] = paying.get(row.order_id, 0) + 1
+        elif row.state == PaymentState.REFUND_PENDING:
+            paying.setdefault(row.order_id, 1)
+    for row in tx.all(
+        select(orders.c.order_id, orders.c.state, orders.c.total).where(orders.c.state.in_(SOLD_STATES))
+    ):
+        name, by = f"of order {row.order_id}", f"the order's state {row.state}"
+        counts = (paying.get(row.order_id, 0),), (1 if row.total else 0,)
+        yield from _differ("payments", name, ("captured payments",), *counts, by)
+
+
+def _lanes(tx: Tx) -> Iterator[Mismatch]:
+    """Every `seq` of a sale was given, once, from 1 to where the lane stands."""
+    counted = func.count(orders.c.seq).label("decided")
+    highest = func.coalesce(func.max(orders.c.seq), 0).label("highest")
+    query = (
+        select(lanes.c.sale_id, lanes.c.seq, counted, highest)
+        .outerjoin(orders, orders.c.sale_id == lanes.c.sale_id)
+        .group_by(lanes.c.sale_id, lanes.c.seq)
+    )
+    for row in tx.all(query):
+        yield from _differ(
+            "lanes", row.sale_id, ("seq",), (row.seq,), (row.decided,), "the number of decided orders"
+        )
+        yield from _differ(
+            "lanes", row.sale_id, ("seq",), (row.seq,), (row.highest,), "the highest seq of its orders"
+        )
+
+
+def _shelves(tx: Tx) -> Iterator[Mismatch]:
+    for row in tx.all(select(products.c.product_id, products.c.on_hand).where(products.c.on_hand < 0)):
+        yield Mismatch("products", row.product_id, "on_hand", row.on_hand, "at least 0", "the shelf")
+
+
+def _said_by_orders(tx: Tx) -> _PerOrder:
+    lines = order_lines.c
+    units = (
+        select(lines.order_id, lines.sale_item_id, lines.quantity, orders.c.state)
+        .join(orders, orders.c.order_id == lines.order_id)
+        .where(orders.c.state.in_(HOLDING_STATES | SOLD_STATES))
+    )
+    return {
+        (row.order_id, row.sale_item_id): (row.quantity, 0)
+        if row.state in HOLDING_STATES
+        else (0, row.quantity)
+        for row in tx.all(units)
+    }
+
+
+def _reserved(tx: Tx) -> _PerOrder:
+    columns = reservations.c
+    units = func.sum(columns.quantity).label("units")
+    query = select(columns.order_id, columns.sale_item_id, columns.state, units)
+    found: dict[tuple[str, int], tuple[int, int]] = {}
+    for row in tx.all(query.group_by(columns.order_id, columns.sale_item_id, columns.state)):
+        _count(found, (row.order_id, row.sale_item_id), row)
+    return found
+
+
+def _sum_by_item(tx: Tx) -> dict[int, tuple[int, int]]:
+    columns = reservations.c
+    units = func.sum(columns.quantity).label("units")
+    found: dict[int, tuple[int, int]] = {}
+    for row in tx.all(
+        select(columns.sale_item_id, columns.state, units).group_by(columns.sale_item_id, columns.state)
+    ):
+        _count(found, row.sale_item_id, row)
+    return found
+
+
+def _count(found: dict[_Key, tuple[int, int]], key: _Key, row: Row[Any]) -> None:
+    held, sold = found.get(key, _NOTHING)
+    match ReservationState(row.state):
+        case ReservationState.HELD:
+            found[key] = (held + int(row.units), sold)
+        case ReservationState.COMMITTED:
+            found[key] = (held, sold + int(row.units))
+        case _:
+            found[key] = (held, sold)
+
+
+def _written(tx: Tx) -> _PerOrder:
+    ledger = stock_ledger.c
+    held, sold = func.sum(ledger.delta_held).label("held"), func.sum(ledger.delta_sold).label("sold")
+    query = select(ledger.order_id, ledger.sale_item_id, held, sold).where(ledger.order_id.is_not(None))
+    rows = tx.all(query.group_by(ledger.order_id, ledger.sale_item_id))
+    return {(row.order_id, row.sale_item_id): (int(row.held), int(row.sold)) for row in rows}
+
+
+def _differ(
+    table: str, row: str, fields: tuple[str, ...], found: tuple[int, ...], expected: tuple[int, ...], by: str
+) -> Iterator[Mismatch]:
+    for field, here, there in zip(fields, found, expected, strict=True):
+        if here != there:
+            yield Mismatch(table, row, field, here, there, by)
