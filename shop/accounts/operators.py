@@ -6,7 +6,7 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 
 from shop.accounts.contact import find_operator
 from shop.accounts.kit import AccountKit
@@ -85,10 +85,10 @@ def _create(tx: Tx, kit: AccountKit, email: str, password_hash: str, name: str, 
 
 
 def _disable(tx: Tx, operator_id: str) -> None:
-    values = {"disabled_at": func.coalesce(operators.c.disabled_at, tx.now)}
-    if (
-        tx.execute(update(operators).where(operators.c.operator_id == operator_id).values(values)).rowcount
-        != 1
-    ):
+    mine = operators.c.operator_id == operator_id
+    row = tx.first(select(operators.c.disabled_at).where(mine).with_for_update())
+    if row is None:
         raise UnknownOperator("no such operator")
+    if row.disabled_at is None:
+        tx.execute(update(operators).where(mine).values(disabled_at=tx.now))
     end_all_sessions(tx, operator_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, update
+from sqlalchemy import update
 
 from shop.accounts.codes import Purpose, drop_codes, new_code, try_code
 from shop.accounts.contact import find_account
@@ -43,7 +43,7 @@ def _confirm(tx: Tx, kit: AccountKit, email: str, code: str, password_hash: str)
     account = find_account(tx, kit, email, lock=True)
     if account is None or not try_code(tx, kit, account.account_id, Purpose.RESET, code):
         return False
-    values = {"password_hash": password_hash, "verified_at": func.coalesce(accounts.c.verified_at, tx.now)}
+    values = {"password_hash": password_hash, "verified_at": account.verified_at or tx.now}
     tx.execute(update(accounts).where(accounts.c.account_id == account.account_id).values(values))
     end_all_sessions(tx, account.account_id)
     drop_codes(tx, account.account_id)

@@ -1,6 +1,6 @@
 """Writes a letter: one plain-text template per occasion and language, its first line the subject.
 
-Letters never repeat what a stranger may have typed into a form (a name, for example), or a sign-up form could be used to send
+Codes stand in the text only: subjects end up in the logs of mail servers. Letters never repeat what a stranger may have typed into a form (a name, for example), or a sign-up form could be used to send
 anybody's text to anybody. Knows no SQL and no mail server.
 """
 

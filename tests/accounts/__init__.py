@@ -1,0 +1,1 @@
+"""Accounts, letters and the outbox, on both databases and a real Maildir."""
