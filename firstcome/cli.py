@@ -74,7 +74,7 @@ def verb(name: str, group: click.Group = cli) -> Callable[[Callable[..., None]],
 
 
 def _start(process: str) -> Settings:
-    """The settings of a process that serves, with its log set up."""
+    """The settings of a process that serves, with its log set up. Its code is loaded only once the settings are good."""
     from firstcome import logs
 
     settings = load_settings()
@@ -89,17 +89,19 @@ def _start(process: str) -> Settings:
 @verb("serve")
 def serve() -> None:
     """Answer buyers, programs and operators over HTTP, until SIGTERM. Any number may run."""
+    settings = _start("serve")
     from firstcome.processes import serve as process
 
-    process.run(_start("serve"))
+    process.run(settings)
 
 
 @verb("admit")
 def admit() -> None:
     """Call buyers from the lines of all live sales. One process leads a sale, others stand by."""
+    settings = _start("admit")
     from firstcome.processes import admit as process
 
-    process.run(_start("admit"))
+    process.run(settings)
 
 
 @verb("work")
@@ -114,25 +116,28 @@ def admit() -> None:
 )
 def work(queue: str, processes: int | None) -> None:
     """Work on one queue: decide orders (lanes) or carry out what goes outside (outbox). Any number on any host."""
+    settings = _start(f"work {queue}")
     from firstcome.processes import work as process
 
-    process.run(_start(f"work {queue}"), queue, processes)
+    process.run(settings, queue, processes)
 
 
 @verb("sweep")
 def sweep() -> None:
     """Compare and repair every two seconds: expired holds, missed doorbells, the copies in Redis. One is enough."""
+    settings = _start("sweep")
     from firstcome.processes import sweep as process
 
-    process.run(_start("sweep"))
+    process.run(settings)
 
 
 @verb("simulator")
 def simulator() -> None:
     """Stand in for a payment provider, with a pay page and signed callbacks. For demos and tests."""
+    settings = _start("simulator")
     from firstcome.processes import simulator as process
 
-    process.run(_start("simulator"))
+    process.run(settings)
 
 
 # ---------------------------------------------------------------- verbs of a person
