@@ -56,11 +56,11 @@ async def show(token: FromPath[str], request: Request[Any, Any, State], state: S
 @post("/pay/{token:str}")
 async def choose(token: FromPath[str], request: Request[Any, Any, State], state: State) -> Response[str]:
     """Take the buyer's choice (form field `outcome`) and send the browser back to the shop."""
-    chosen = (await request.form()).get("outcome")
-    if not isinstance(chosen, str) or chosen not in set(Outcome):
+    chosen = (await request.form()).getall("outcome", [])
+    if len(chosen) != 1 or chosen[0] not in set(Outcome):
         raise ClientException("outcome is one of " + ", ".join(Outcome))
     store: Store = state.store
-    payment = await asyncio.to_thread(store.choose, token, Outcome(chosen))
+    payment = await asyncio.to_thread(store.choose, token, Outcome(chosen[0]))
     if payment is None:
         raise NotFoundException("there is no such payment")
     courier: Courier = state.courier
