@@ -14,6 +14,8 @@ from shop.mail.effects import EffectFailed
 from shop.mail.letters import Mail
 
 TIMEOUT_S = 10
+# Not every mail server on the way takes bytes above 127.
+_POLICY = SMTP.clone(cte_type="7bit")
 
 
 class SmtpMailer:
@@ -61,7 +63,7 @@ class SmtpMailer:
 
 def message_of(mail: Mail, sender: str) -> EmailMessage:
     """The mail as a message, ready to send. Its Message-ID is the same each time the same letter is sent."""
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=_POLICY)
     message["From"] = sender
     message["To"] = mail.to
     message["Subject"] = mail.subject

@@ -96,7 +96,8 @@ def age(db: Database, table: Table, by: timedelta, *columns: Column[Any]) -> Non
             past = {
                 column: row._mapping[column] - by for column in columns if row._mapping[column] is not None
             }
-            tx.execute(update(table).where(*key).values(past))
+            if past:
+                tx.execute(update(table).where(*key).values(past))
 
     db.run(move)
 
