@@ -84,6 +84,7 @@ def runtime(settings: Settings) -> Runtime:
             REFUND: refund_effect(db, sealing, paying),
             CANCEL: cancel_effect(db, sealing, paying),
         },
+        providers=paying,
         slice_s=settings.slice_s,
         batch_ms=settings.batch_ms,
         batch_max=settings.batch_max,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 
 from shop.errors import Unavailable
-from shop.mail.outbox import deliver_due
+from shop.mail.effects import deliver_due
 from workers.runtime import Runtime
 
 log = structlog.get_logger(__name__)

@@ -152,6 +152,17 @@ class Lanes:
             raise LaneUnavailable("Redis did not answer") from error
         return None if entry is None else decode_entry(entry)
 
+    async def peek_any(self, sale_ids: Sequence[str], order_id: str) -> OrderEntry | None:
+        """As `peek`, for whoever does not know in which of these sales the order was placed; one round trip."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for sale_id in sale_ids:
+            pipeline.get(SaleKeys(sale_id).order(order_id))
+        try:
+            entries = await pipeline.execute() if sale_ids else []
+        except RedisError as error:
+            raise LaneUnavailable("Redis did not answer") from error
+        return next((decode_entry(entry) for entry in entries if entry is not None), None)
+
     def _accept_args(self, draft: OrderDraft) -> list[str | int | bytes]:
         limits = [self._max_age_ms, self._max_length, self._slot_grace_ms, RECORD_S, BELL_MS]
         lines = [value for line in draft.lines for value in (line.product_id, line.quantity)]

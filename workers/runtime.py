@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from redis import Redis
 
-from shop.mail.outbox import Effect
+from shop.mail.effects import Effect
+from shop.payments.providers import Providers
 from shop.storage.database import Database
 from shop.vault import Vault
 from workers.lanes import Doorbell, LaneReader
@@ -22,7 +23,8 @@ class Runtime:
 
     `redis` decodes replies to text; `rq_redis` must not (RQ stores bytes) and belongs to RQ alone. Both connect lazily, as `db`
     does, so that a forked work-horse makes connections of its own. `db` has `wait_timeout_s=10`: the server ends a drainer that
-    was stopped. `effects` carries out each kind of outbox row.
+    was stopped. `effects` carries out each kind of outbox row,
+    `providers` are asked before a hold ends.
     """
 
     db: Database
@@ -30,6 +32,7 @@ class Runtime:
     rq_redis: Redis
     vault: Vault
     effects: Mapping[str, Effect]
+    providers: Providers
     slice_s: float = 2.0
     batch_ms: float = 50.0
     batch_max: int = 500

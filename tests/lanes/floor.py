@@ -128,8 +128,7 @@ def runtime(redis_url: str, database_url: str, *, wait_timeout_s: int = 10, **li
         redis=clients.redis_sync(redis_url),
         rq_redis=clients.rq_redis(redis_url),
         vault=Vault("k1", {"k1": b"k" * 32}),
-        effects={},
-        **limits,
+        **{"effects": {}, "providers": {}} | limits,
     )
 
 
