@@ -19,7 +19,7 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Items(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """A list; `next_cursor` asks for the next part, null at the end."""
+    """A list; `next_cursor` asks for the next part, null at the end. Each kind has a class of its own, named in OpenAPI."""
 
     items: list[T]
     next_cursor: str | None
@@ -81,6 +81,10 @@ class AddressBody(Body):
     phone: str
 
 
+class AddressList(Items[AddressBody], frozen=True, kw_only=True):
+    """My address book."""
+
+
 class MeBody(Body):
     """My own data, decrypted for me alone."""
 
@@ -109,6 +113,10 @@ class ProductBody(Body):
     sale: str | None = None
 
 
+class ProductList(Items[ProductBody], frozen=True, kw_only=True):
+    """Products."""
+
+
 class SaleItemBody(Body):
     """A product as a sale offers it."""
 
@@ -133,6 +141,11 @@ class SaleBody(Body):
     opens_at: datetime
     closes_at: datetime
     items: list[SaleItemBody]
+    message: MessageBody | None = None
+
+
+class SaleList(Items[SaleBody], frozen=True, kw_only=True):
+    """Sale windows."""
 
 
 class CartItemBody(Body):
@@ -289,6 +302,10 @@ class OrderBody(Body):
     poll_after_ms: int | None = None
 
 
+class OrderList(Items[OrderBody], frozen=True, kw_only=True):
+    """My orders, the newest first."""
+
+
 class PaymentStarted(Body):
     """A payment that waits for the buyer at the provider's page."""
 
@@ -349,6 +366,10 @@ class OperatorSaleBody(Body):
     message: MessageBody | None = None
 
 
+class OperatorSaleList(Items[OperatorSaleBody], frozen=True, kw_only=True):
+    """All sales, the newest first."""
+
+
 class LineFigures(Body):
     """People in the line, by where they stand."""
 
@@ -404,6 +425,10 @@ class OperatorOrderBody(Body):
     hold_expires_at: datetime | None = None
 
 
+class OperatorOrderList(Items[OperatorOrderBody], frozen=True, kw_only=True):
+    """Orders of all buyers, the newest first."""
+
+
 class AuditBody(Body):
     """One change that an operator made."""
 
@@ -413,6 +438,10 @@ class AuditBody(Body):
     subject: str
     detail: dict[str, object]
     at: datetime
+
+
+class AuditList(Items[AuditBody], frozen=True, kw_only=True):
+    """What operators changed, the newest first."""
 
 
 # ---------------------------------------------------------------- keys and health

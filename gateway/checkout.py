@@ -6,18 +6,41 @@ Decides nothing. Knows no HTTP and no cookies.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gateway.bodies import Items, OrderAccepted, OrderBody
+from gateway.announcing import announce_ended
+from gateway.bodies import (
+    FieldFault,
+    OrderAccepted,
+    OrderBody,
+    OrderLineBody,
+    OrderList,
+    OrderPaymentBody,
+)
 from gateway.identity import Principal
 from gateway.inputs import NewOrder
+from gateway.refusals import BadFields, NotAdmitted
+from gateway.views import moment
+from shop.orders import cancel, read
+from shop.orders.entry import EntryLine, OrderEntry
+from shop.orders.naming import order_id_for
+from shop.orders.receipt import receipt_of, sign_receipt
+from shop.orders.rules import OrderState, UnknownOrder
+from shop.sales.reading import SaleItem
+from waiting_room.refusals import InvalidToken
+from workers.lanes import OrderDraft, fingerprint
 
 if TYPE_CHECKING:
     from gateway.services import Services
+    from gateway.snapshot import SaleView
+    from waiting_room.passes import Pass
 
-# The decision is a matter of milliseconds; a page that asks after this long sees it almost always.
+# The decision is a matter of milliseconds; who asks again after this long sees it almost always.
 POLL_AFTER_MS = 700
+PAYING_POLL_AFTER_MS = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,23 +59,48 @@ async def place_order(
     idempotency_key: str,
     order: NewOrder,
 ) -> Placed:
-    """Accept an order into the sale's lane.
+    """Accept an order into the sale's lane; no database. A repeat gives the same bytes.
 
     Raises UnknownSale, NotAdmitted, BadFields, and every refusal of `workers.lanes` (nothing was used up).
     """
-    raise NotImplementedError
+    sale = await services.snapshot.find(slug)
+    admission = _admission(services, sale, principal, pass_token)
+    lines = _lines(order)
+    key = services.order_id_keys.by_id[sale.ticket_key_id]
+    accepted = await services.lanes.accept(
+        OrderDraft(
+            order_id=order_id_for(key, sale.sale_id, principal.subject_id, idempotency_key),
+            sale_id=sale.sale_id,
+            account_id=principal.subject_id,
+            pass_jti=admission.jti,
+            pass_exp_ms=admission.exp * 1000,
+            lines=lines,
+            address_id=order.address_id,
+            fingerprint=fingerprint(lines, order.address_id),
+        )
+    )
+    if accepted.ring:
+        services.bells.lane(sale.sale_id)
+    return Placed(_accepted_body(services, sale, accepted.entry), accepted.replayed)
 
 
 async def read_order(services: Services, principal: Principal, order_id: str) -> OrderBody:
-    """One of my orders, queued or decided. Raises UnknownOrder or Unavailable."""
-    raise NotImplementedError
+    """One of my orders, queued or decided. Raises UnknownOrder, or Unavailable while a store does not answer."""
+    try:
+        found = await services.threads(read.read_order, services.db, principal.subject_id, order_id)
+    except UnknownOrder:
+        return await _queued_order(services, principal, order_id)
+    return order_body(found)
 
 
 async def list_orders(
     services: Services, principal: Principal, cursor: str | None = None, limit: int = 20
-) -> Items[OrderBody]:
-    """My decided orders, the newest first."""
-    raise NotImplementedError
+) -> OrderList:
+    """My decided orders, the newest first. Raises InvalidFields for a bad cursor."""
+    page = await services.threads(
+        read.list_orders, services.db, principal.subject_id, cursor=cursor, limit=limit
+    )
+    return OrderList(items=[order_body(order) for order in page.items], next_cursor=page.next_cursor)
 
 
 async def cancel_order(services: Services, principal: Principal, order_id: str) -> tuple[OrderBody, bool]:
@@ -60,4 +108,135 @@ async def cancel_order(services: Services, principal: Principal, order_id: str) 
 
     Raises UnknownOrder, IllegalMove or Unavailable.
     """
-    raise NotImplementedError
+    queued = await _find_queued(services, principal, order_id)
+    done = await services.threads(_cancel, services, principal.subject_id, order_id, queued)
+    return await read_order(services, principal, order_id), done
+
+
+# ---------------------------------------------------------------- accepting
+
+
+def _admission(services: Services, sale: SaleView, principal: Principal, token: str | None) -> Pass:
+    """The pass, which is of this sale and of this very buyer. Raises NotAdmitted."""
+    if not token:
+        raise NotAdmitted("send the pass of your turn in Admission-Pass")
+    try:
+        admission = services.pass_reader.read(token, round(time.time() * 1000))
+    except InvalidToken:
+        raise NotAdmitted("the pass is not valid, or no longer") from None
+    if (admission.sale_id, admission.account_id) != (sale.sale_id, principal.subject_id):
+        raise NotAdmitted("the pass is for another sale or another buyer")
+    return admission
+
+
+def _lines(order: NewOrder) -> list[EntryLine]:
+    """The lines in one canonical order, so that the same order always has the same fingerprint."""
+    seen: set[str] = set()
+    faults = []
+    for place, line in enumerate(order.lines):
+        if line.product_id in seen:
+            faults.append(FieldFault(field=f"lines.{place}.product_id", message="must be named once only"))
+        seen.add(line.product_id)
+    if faults:
+        raise BadFields(faults)
+    entries = [EntryLine(product_id=line.product_id, quantity=line.quantity) for line in order.lines]
+    return sorted(entries, key=lambda line: line.product_id)
+
+
+def _accepted_body(services: Services, sale: SaleView, entry: OrderEntry) -> OrderAccepted:
+    """The 202, made of nothing but what was accepted: the same bytes however often it is asked for."""
+    prices = {item.product_id: item.price for item in sale.items}
+    receipt = receipt_of(entry, prices, sale.closes_at)
+    return OrderAccepted(
+        order_id=entry.order_id,
+        state=OrderState.QUEUED,
+        receipt=sign_receipt(services.receipt_keys, receipt),
+        href=f"/api/v1/orders/{entry.order_id}",
+        poll_after_ms=POLL_AFTER_MS,
+    )
+
+
+# ---------------------------------------------------------------- looking
+
+
+async def _find_queued(services: Services, principal: Principal, order_id: str) -> OrderEntry | None:
+    """My order as some listed sale's lane remembers it. An order id does not say its sale, so every lane is asked."""
+    if not order_id.isascii() or len(order_id) > 32:
+        return None
+    entry = await services.lanes.peek_any(services.snapshot.going_on(), order_id)
+    return entry if entry is not None and entry.account_id == principal.subject_id else None
+
+
+async def _queued_order(services: Services, principal: Principal, order_id: str) -> OrderBody:
+    entry = await _find_queued(services, principal, order_id)
+    if entry is None:
+        raise UnknownOrder("there is no such order")
+    sale = services.snapshot.sale_by_id(entry.sale_id)
+    items: Mapping[str, SaleItem] = {item.product_id: item for item in sale.items} if sale else {}
+    lines = [_queued_line(line, items.get(line.product_id)) for line in entry.lines]
+    return OrderBody(
+        order_id=entry.order_id,
+        sale=sale.slug if sale else "",
+        state=OrderState.QUEUED,
+        seq=None,
+        lines=lines,
+        total=sum(line.quantity * line.unit_price for line in lines),
+        currency=next((item.currency for item in items.values()), ""),
+        accepted_at=moment(entry.accepted_at_ms),
+        poll_after_ms=POLL_AFTER_MS,
+    )
+
+
+def _queued_line(line: EntryLine, item: SaleItem | None) -> OrderLineBody:
+    return OrderLineBody(
+        product_id=line.product_id,
+        title=item.title if item else line.product_id,
+        quantity=line.quantity,
+        unit_price=item.price if item else 0,
+    )
+
+
+def order_body(order: read.Order) -> OrderBody:
+    """A decided order as its buyer sees it."""
+    return OrderBody(
+        order_id=order.order_id,
+        sale=order.sale,
+        state=order.state,
+        seq=order.seq,
+        lines=[line_body(line) for line in order.lines],
+        total=order.total,
+        currency=order.currency,
+        accepted_at=order.accepted_at,
+        hold_expires_at=order.hold_expires_at,
+        reason=order.reason,
+        payment=_payment_body(order.payment) if order.payment else None,
+        poll_after_ms=PAYING_POLL_AFTER_MS if order.state is OrderState.PAYING else None,
+    )
+
+
+def line_body(line: read.OrderLine) -> OrderLineBody:
+    """One line of an order."""
+    return OrderLineBody(
+        product_id=line.product_id, title=line.title, quantity=line.quantity, unit_price=line.unit_price
+    )
+
+
+def _payment_body(payment: read.OrderPayment) -> OrderPaymentBody:
+    return OrderPaymentBody(
+        payment_id=payment.payment_id,
+        provider=payment.provider,
+        state=payment.state,
+        checkout_url=payment.checkout_url,
+    )
+
+
+# ---------------------------------------------------------------- cancelling
+
+
+def _cancel(services: Services, account_id: str, order_id: str, queued: OrderEntry | None) -> bool:
+    """In a thread: cancel, then tell the room."""
+    cancelled = cancel.cancel_order(services.db, services.vault, account_id, order_id, queued)
+    announce_ended(services, cancelled.ended, cancelled.sale_ids)
+    if cancelled.asking:
+        services.bells.outbox()
+    return not cancelled.asking

@@ -11,9 +11,8 @@ import hmac
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import jwt
@@ -22,6 +21,7 @@ from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
 
 from gateway.refusals import ForeignRequest, NotSignedIn, NotVerified, TwoIdentities, WrongRole
+from shop.accounts.sessions import SignedIn, session_is_live
 
 if TYPE_CHECKING:
     from litestar.response import Response
@@ -36,7 +36,6 @@ ROLES = ("viewer", "operator", "admin")
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 CSRF_HEADER = "x-csrf-token"
 CSRF_FIELD = "csrf_token"
-# What another server calls itself or its user by; ours come from signed texts only.
 _REMEMBERED = 20_000
 
 
@@ -51,25 +50,6 @@ class Principal:
     session_id: str
     via: Literal["cookie", "bearer"]
     expires_at: int
-
-
-class SignedIn(Protocol):
-    """What a sign-in gives (see `shop.accounts.sessions`)."""
-
-    @property
-    def subject_id(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def role(self) -> str: ...
-    @property
-    def verified(self) -> bool: ...
-    @property
-    def session_id(self) -> str: ...
-    @property
-    def refresh_token(self) -> str: ...
-    @property
-    def expires_at(self) -> datetime: ...
 
 
 class Sessions:
@@ -246,6 +226,13 @@ def require_operator(request: Connection, role: str = "viewer") -> Principal:
         raise NotSignedIn("sign in first")
     if principal.kind != "operator" or ROLES.index(principal.role) < ROLES.index(role):
         raise WrongRole(f"this needs the role {role}")
+    return principal
+
+
+def require_live(services: Services, principal: Principal) -> Principal:
+    """The principal whose session has not been ended meanwhile. Asks the database: not for the line. Raises NotSignedIn."""
+    if not services.db.read(session_is_live, principal.session_id):
+        raise NotSignedIn("this session has been ended")
     return principal
 
 

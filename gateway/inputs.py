@@ -1,36 +1,58 @@
 """Every body that the gateway takes, named as in the public contract.
 
-A field that is not listed here is refused. Shapes, lengths and ranges stand here; what needs more than the field itself is
-decided below the gateway. Knows no HTTP.
+A field that is not listed here is refused, and so is a value of another type. What a value may be is decided by the rules of the
+room that takes it, all faults at once; the limits that stand beside such fields here only tell readers of the documentation.
+Knows no HTTP.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-# No control characters: they end up in mails, pages and log lines.
-_LINE_OF_TEXT = r"^[^\x00-\x1f\x7f]*\Z"
 
-Email = Annotated[
-    str, Meta(min_length=3, max_length=254, pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+\Z")
+def _told(description: str, example: Any, **schema: Any) -> Meta:
+    """Documents a field for OpenAPI without checking it."""
+    return Meta(extra_json_schema={"description": description, "examples": [example], "extra": schema})
+
+
+Email = Annotated[str, _told("an e-mail address", "minji@example.com", max_length=254)]
+Password = Annotated[
+    str, _told("a password, as typed", "correct horse battery", min_length=8, max_length=256)
 ]
-Password = Annotated[str, Meta(min_length=1, max_length=256)]
-Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=_LINE_OF_TEXT)]
-Phone = Annotated[str, Meta(max_length=32, pattern=r"^[0-9+() .-]*\Z")]
-Code = Annotated[str, Meta(min_length=4, max_length=64, pattern=r"^[A-Za-z0-9_-]+\Z")]
-Token = Annotated[str, Meta(min_length=1, max_length=512)]
-Locale = Literal["ko", "en"]
-Short = Annotated[str, Meta(max_length=200, pattern=_LINE_OF_TEXT)]
-Filled = Annotated[str, Meta(min_length=1, max_length=200, pattern=_LINE_OF_TEXT)]
-Moment = Annotated[datetime, Meta(tz=True)]
-Count = Annotated[int, Meta(ge=1, le=1_000_000)]
-Seconds = Annotated[int, Meta(ge=1, le=604_800)]
-ProductId = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_-]+\Z")]
-Words = Annotated[str, Meta(max_length=500)]
+Name = Annotated[str, _told("a name on one line", "Kim Minji", min_length=1, max_length=100)]
+Phone = Annotated[str, _told("a phone number, or nothing", "+82 10 1234 5678", max_length=32)]
+Code = Annotated[str, _told("the code of the mail", "ABCD-2345", max_length=64)]
+Locale = Annotated[str, _told("the language to write in", "ko", enum=["en", "ko"])]
+Moment = Annotated[datetime, Meta(tz=True, extra_json_schema={"examples": ["2030-05-01T10:00:00Z"]})]
+Id = Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_-]+$(?!\n)")]
+Quantity = Annotated[int, Meta(ge=1, le=1000, extra_json_schema={"examples": [1]})]
+Slug = Annotated[
+    str,
+    _told("the sale's name in addresses", "spring-drop", max_length=64, pattern="^[a-z0-9]+(-[a-z0-9]+)*$"),
+]
+Title = Annotated[str, _told("what people read", "Spring drop", min_length=1, max_length=200)]
+Mode = Annotated[str, _told("how places are given: first come, first served", "fifo", enum=["fifo"])]
+Rate = Annotated[int, _told("calls a minute at most", 600, minimum=1, maximum=1_000_000)]
+Capacity = Annotated[int, _told("buyers called or in checkout at once", 200, minimum=1, maximum=1_000_000)]
+Factor = Annotated[
+    float, _told("1 calls nobody beyond the free units, 2 twice as many", 1.0, minimum=1, maximum=2)
+]
+Price = Annotated[int, _told("in minor units of the product's currency", 39000, minimum=0)]
+Words = Annotated[str, _told("up to 500 characters", "We go on at 10:15.", max_length=500)]
+
+
+def _seconds(description: str, example: int, least: int = 1) -> Meta:
+    return _told(description + ", in seconds", example, minimum=least, maximum=604_800)
+
+
+TurnWindow = Annotated[int, _seconds("time to claim a turn", 120)]
+Comeback = Annotated[int, _seconds("time in which a missed turn may be taken up again", 600, least=0)]
+Hold = Annotated[int, _seconds("time to pay for a reserved order", 600)]
+PassLife = Annotated[int, _seconds("life of a pass", 600)]
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,14 +63,14 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class NewAddress(Input):
-    """An address to send things to; `country` is an ISO 3166 code of two letters."""
+    """An address to send things to; `country` is an ISO 3166 code of two capital letters."""
 
-    recipient: Filled
-    line1: Filled
-    city: Filled
-    postcode: Annotated[str, Meta(min_length=1, max_length=16, pattern=_LINE_OF_TEXT)]
-    country: Annotated[str, Meta(pattern=r"^[A-Z]{2}\Z")]
-    line2: Short = ""
+    recipient: Annotated[str, _told("who receives", "Kim Minji", max_length=100)]
+    line1: Annotated[str, _told("street and number", "Sejong-daero 110", max_length=200)]
+    city: Annotated[str, _told("city", "Seoul", max_length=100)]
+    postcode: Annotated[str, _told("postal code", "04524", max_length=16)]
+    country: Annotated[str, _told("ISO 3166", "KR", pattern="^[A-Z]{2}$")]
+    line2: Annotated[str, _told("building, floor, door", "3F", max_length=200)] = ""
     phone: Phone = ""
 
 
@@ -80,7 +102,7 @@ class Credentials(Input):
 class Refresh(Input):
     """The refresh token of the last answer."""
 
-    refresh_token: Token
+    refresh_token: Annotated[str, Meta(max_length=512)]
 
 
 class ResetRequest(Input):
@@ -111,27 +133,27 @@ class MeChange(Input):
 class CartQuantity(Input):
     """How many of one product."""
 
-    quantity: Annotated[int, Meta(ge=1, le=1000)]
+    quantity: Annotated[int, _told("1 to 99", 1, minimum=1, maximum=99)]
 
 
 class OrderLine(Input):
     """So many units of one product."""
 
-    product_id: ProductId
-    quantity: Annotated[int, Meta(ge=1, le=1000)]
+    product_id: Id
+    quantity: Quantity
 
 
 class NewOrder(Input):
-    """What to buy."""
+    """What to buy, each product once; `address_id` is one of the address book."""
 
     lines: Annotated[list[OrderLine], Meta(min_length=1, max_length=50)]
-    address_id: Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[A-Za-z0-9_-]+\Z")] | None = None
+    address_id: Id | None = None
 
 
 class PaymentChoice(Input):
     """With which provider to pay; the first one when left out."""
 
-    provider: Annotated[str, Meta(min_length=1, max_length=32, pattern=r"^[a-z0-9_-]+\Z")] | None = None
+    provider: Annotated[str, Meta(max_length=32, extra_json_schema={"examples": ["simulator"]})] | None = None
 
 
 # ---------------------------------------------------------------- operators
@@ -140,10 +162,10 @@ class PaymentChoice(Input):
 class SaleItem(Input):
     """A product in a sale; `price` is the product's own when left out."""
 
-    product_id: ProductId
-    allotted: Annotated[int, Meta(ge=0, le=10_000_000)]
-    limit_per_buyer: Annotated[int, Meta(ge=1, le=1000)]
-    price: Annotated[int, Meta(ge=0, le=10**12)] | None = None
+    product_id: Annotated[str, Meta(max_length=64)]
+    allotted: Annotated[int, _told("units to sell", 100, minimum=0)]
+    limit_per_buyer: Annotated[int, _told("units one buyer may have", 2, minimum=1)]
+    price: Price | None = None
 
 
 class Message(Input):
@@ -154,22 +176,22 @@ class Message(Input):
 
 
 class NewSale(Input):
-    """A sale window. Durations in seconds, `over_call_limit` from 1 (call nobody beyond the stock) to 2."""
+    """A sale window; live at once unless `draft`."""
 
-    slug: Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z")]
-    title: Filled
-    mode: Literal["fifo", "draw"]
+    slug: Slug
+    title: Title
+    mode: Mode
     lobby_opens_at: Moment
     opens_at: Moment
     closes_at: Moment
-    items: Annotated[list[SaleItem], Meta(min_length=1, max_length=100)]
-    calls_per_minute: Count = 600
-    capacity: Count = 200
-    turn_window_s: Seconds = 120
-    comeback_s: Annotated[int, Meta(ge=0, le=604_800)] = 600
-    hold_s: Seconds = 600
-    pass_s: Seconds = 600
-    over_call_limit: Annotated[float, Meta(ge=1, le=2)] = 1.0
+    items: list[SaleItem]
+    calls_per_minute: Rate = 600
+    capacity: Capacity = 200
+    turn_window_s: TurnWindow = 120
+    comeback_s: Comeback = 600
+    hold_s: Hold = 600
+    pass_s: PassLife = 600
+    over_call_limit: Factor = 1.0
     guests: bool = False
     message: Message | None = None
     draft: bool = False
@@ -178,22 +200,20 @@ class NewSale(Input):
 class SaleChange(Input):
     """What shall be different in a sale; fields that are left out stay."""
 
-    slug: (
-        Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*\Z")] | UnsetType
-    ) = UNSET
-    title: Filled | UnsetType = UNSET
-    mode: Literal["fifo", "draw"] | UnsetType = UNSET
+    slug: Slug | UnsetType = UNSET
+    title: Title | UnsetType = UNSET
+    mode: Mode | UnsetType = UNSET
     lobby_opens_at: Moment | UnsetType = UNSET
     opens_at: Moment | UnsetType = UNSET
     closes_at: Moment | UnsetType = UNSET
-    items: Annotated[list[SaleItem], Meta(min_length=1, max_length=100)] | UnsetType = UNSET
-    calls_per_minute: Count | UnsetType = UNSET
-    capacity: Count | UnsetType = UNSET
-    turn_window_s: Seconds | UnsetType = UNSET
-    comeback_s: Annotated[int, Meta(ge=0, le=604_800)] | UnsetType = UNSET
-    hold_s: Seconds | UnsetType = UNSET
-    pass_s: Seconds | UnsetType = UNSET
-    over_call_limit: Annotated[float, Meta(ge=1, le=2)] | UnsetType = UNSET
+    items: list[SaleItem] | UnsetType = UNSET
+    calls_per_minute: Rate | UnsetType = UNSET
+    capacity: Capacity | UnsetType = UNSET
+    turn_window_s: TurnWindow | UnsetType = UNSET
+    comeback_s: Comeback | UnsetType = UNSET
+    hold_s: Hold | UnsetType = UNSET
+    pass_s: PassLife | UnsetType = UNSET
+    over_call_limit: Factor | UnsetType = UNSET
     guests: bool | UnsetType = UNSET
     message: Message | UnsetType | None = UNSET
 
@@ -201,6 +221,6 @@ class SaleChange(Input):
 class Action(Input):
     """The values that an action needs: `calls_per_minute` for set-rate, `capacity` for set-capacity, `message` for announce."""
 
-    calls_per_minute: Count | UnsetType = UNSET
-    capacity: Count | UnsetType = UNSET
+    calls_per_minute: Rate | UnsetType = UNSET
+    capacity: Capacity | UnsetType = UNSET
     message: Message | UnsetType | None = UNSET

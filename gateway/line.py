@@ -6,14 +6,14 @@ the answer. Nothing here touches the database. Knows no HTTP and no cookies.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, overload
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
-from gateway.bodies import EstimateBody, LineBody, MessageBody, PassBody, ReasonBody, TicketBody
+from gateway.bodies import EstimateBody, LineBody, PassBody, ReasonBody, TicketBody
 from gateway.identity import Principal, require_verified
 from gateway.refusals import NotSignedIn
+from gateway.views import moment
 from waiting_room import ticket as tickets
 from waiting_room.passes import Pass
 from waiting_room.refusals import InvalidToken, NoTicket
@@ -38,7 +38,7 @@ async def join(services: Services, slug: str, principal: Principal) -> tuple[Tic
 
     Raises UnknownSale, NotVerified, TooEarly, LineClosed, SoldOut or RoomUnavailable.
     """
-    sale = services.snapshot.sale(slug)
+    sale = await services.snapshot.find(slug)
     require_verified(principal)
     holder = Holder(ticket_id_of(services, sale, principal.subject_id))
     place = await services.room.join(sale.sale_id, holder.ticket_id)
@@ -49,7 +49,7 @@ async def look(
     services: Services, slug: str, principal: Principal | None, ticket_token: str | None
 ) -> TicketBody:
     """My place, by account or by ticket alone. Raises UnknownSale, NoTicket, TooManyPolls or RoomUnavailable."""
-    sale = services.snapshot.sale(slug)
+    sale = await services.snapshot.find(slug)
     holder = _holder(services, sale, principal, ticket_token)
     services.polls.admit(holder.ticket_id)
     place = await services.room.look(sale.sale_id, holder.ticket_id)
@@ -58,7 +58,7 @@ async def look(
 
 async def leave(services: Services, slug: str, principal: Principal | None, ticket_token: str | None) -> None:
     """Give the place up; twice is fine. Raises UnknownSale, NoTicket, OrderOpen or RoomUnavailable."""
-    sale = services.snapshot.sale(slug)
+    sale = await services.snapshot.find(slug)
     holder = _holder(services, sale, principal, ticket_token)
     await services.room.leave(sale.sale_id, holder.ticket_id)
 
@@ -67,7 +67,7 @@ async def extend(
     services: Services, slug: str, principal: Principal | None, ticket_token: str | None
 ) -> TicketBody:
     """One more turn window. Raises UnknownSale, NoTicket, NotCalled, AlreadyExtended or RoomUnavailable."""
-    sale = services.snapshot.sale(slug)
+    sale = await services.snapshot.find(slug)
     holder = _holder(services, sale, principal, ticket_token)
     place = await services.room.extend(sale.sale_id, holder.ticket_id)
     return ticket_body(services, sale, holder, place)
@@ -81,29 +81,24 @@ async def claim(
     A pass names its account, so that the ticket alone is not enough. Raises UnknownSale, NotSignedIn, NotVerified, NoTicket,
     NotCalledYet, TurnLapsed, Halted or RoomUnavailable.
     """
-    sale = services.snapshot.sale(slug)
+    sale = await services.snapshot.find(slug)
     if principal is None:
         raise NotSignedIn("sign in to claim your turn")
     holder = _holder(services, sale, principal, ticket_token)
     require_verified(principal)
     granted = await services.room.claim(
-        sale.sale_id,
-        holder.ticket_id,
-        principal.subject_id,
-        kid=services.pass_signer.active,
-        now=int(time.time()),
+        sale.sale_id, holder.ticket_id, principal.subject_id, kid=services.pass_signer.active
     )
     admission = Pass(
         sale_id=sale.sale_id,
         ticket_id=holder.ticket_id,
-        account_id=principal.subject_id,
+        account_id=granted.account_id,
         iat=granted.iat,
-        nbf=granted.iat - 30,
         exp=granted.exp,
         jti=granted.jti,
         kid=granted.kid,
     )
-    return PassBody(pass_=services.pass_signer.sign(admission), expires_at=_moment(granted.exp * 1000))
+    return PassBody(pass_=services.pass_signer.sign(admission), expires_at=moment(granted.exp * 1000))
 
 
 def line_document(services: Services, slug: str) -> LineBody:
@@ -136,13 +131,14 @@ def _read(services: Services, sale: SaleView, token: str | None) -> tickets.Tick
     if not token:
         return None
     try:
-        return tickets.read(token, sale.sale_id, services.tickets)
+        return tickets.read(token, sale.sale_id, services.ticket_keys)
     except InvalidToken:
         return None
 
 
 def ticket_body(services: Services, sale: SaleView, holder: Holder, place: Place) -> TicketBody:
     """The answer to whoever holds this place. A ticket that still says the truth is handed back as it is."""
+    now = datetime.now(UTC)
     return TicketBody(
         ticket_id=holder.ticket_id,
         ticket=_token(services, sale, holder, place),
@@ -150,14 +146,14 @@ def ticket_body(services: Services, sale: SaleView, holder: Holder, place: Place
         state=place.state,
         stock_outlook=place.stock_outlook,
         poll_after_ms=place.poll_after_ms,
-        as_of=datetime.now(UTC),
+        as_of=now,
         number=place.number,
         position=place.position,
         ahead=place.ahead,
         waiting=place.waiting,
         estimate=_estimate(place),
-        be_back_by=_moment(place.comeback_until_ms),
-        turn_expires_at=_moment(place.turn_expires_at_ms),
+        be_back_by=_be_back_by(place, now),
+        turn_expires_at=moment(place.turn_expires_at_ms),
         extended=place.extended or None,
         message=services.snapshot.message(sale),
     )
@@ -167,15 +163,8 @@ def _token(services: Services, sale: SaleView, holder: Holder, place: Place) -> 
     shown = holder.shown
     if holder.token and shown and (shown.number, shown.store_id) == (place.number, place.store_id):
         return holder.token
-    key_id = sale.ticket_key_id
-    return tickets.issue(
-        services.ticket_keys.by_id[key_id],
-        key_id,
-        sale.sale_id,
-        holder.ticket_id,
-        place.number,
-        place.store_id,
-    )
+    fresh = tickets.Ticket(sale.sale_id, holder.ticket_id, place.number, place.store_id)
+    return tickets.issue(fresh, sale.ticket_key_id, services.ticket_keys)
 
 
 def _estimate(place: Place) -> EstimateBody | None:
@@ -184,18 +173,14 @@ def _estimate(place: Place) -> EstimateBody | None:
     found = place.estimate
     reason = None
     if found.reason is not None:
-        reason = ReasonBody(code=found.reason, at=_moment(found.reason_at_ms) or datetime.now(UTC))
+        reason = ReasonBody(code=found.reason, at=moment(found.reason_at_ms) or datetime.now(UTC))
     return EstimateBody(low_s=found.low_s, high_s=found.high_s, reason=reason)
 
 
-def message_of(ko: str | None, en: str | None) -> MessageBody | None:
-    """The operator's message, when there is one in any language."""
-    return MessageBody(ko=ko or en or "", en=en or ko or "") if ko or en else None
-
-
-@overload
-def _moment(millis: int) -> datetime: ...
-@overload
-def _moment(millis: None) -> None: ...
-def _moment(millis: int | None) -> datetime | None:
-    return None if millis is None else datetime.fromtimestamp(millis / 1000, tz=UTC)
+def _be_back_by(place: Place, now: datetime) -> datetime | None:
+    """Until when one may stay away: the end of the come-back time, or the soonest that the turn may come."""
+    if place.comeback_until_ms is not None:
+        return moment(place.comeback_until_ms)
+    if place.estimate is None or place.estimate.low_s is None:
+        return None
+    return now + timedelta(seconds=place.estimate.low_s)

@@ -6,71 +6,300 @@ nothing. Knows no HTTP. Functions without `async` block and run in threads.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from gateway.bodies import AuditBody, FiguresBody, Items, OperatorOrderBody, OperatorSaleBody
+import msgspec
+
+from gateway.announcing import announce_sale
+from gateway.bodies import (
+    AuditBody,
+    AuditList,
+    FieldFault,
+    FiguresBody,
+    LineFigures,
+    MinuteBody,
+    OperatorItemBody,
+    OperatorOrderBody,
+    OperatorOrderList,
+    OperatorSaleBody,
+    OperatorSaleList,
+)
+from gateway.checkout import line_body
 from gateway.identity import Principal
-from gateway.inputs import Action, NewSale, SaleChange
+from gateway.inputs import Action, Message, NewSale, SaleChange, SaleItem
+from gateway.refusals import BadFields, UnknownAction
+from gateway.views import message_of, phase_of
+from shop.orders import read
+from shop.orders.rules import OrderState
+from shop.sales import acting, audit, create, reading
+from shop.sales.figures import Figures
+from shop.sales.figures import figures as read_figures
+from shop.sales.reading import Sale
+from shop.sales.rules import Action as SaleAction
+from shop.sales.rules import Control, ItemDraft, SaleDraft
+from waiting_room.line_state import LineState
 
 if TYPE_CHECKING:
     from gateway.services import Services
 
-ACTIONS = (
-    "publish",
-    "open",
-    "pause",
-    "halt",
-    "resume",
-    "drain",
-    "close",
-    "cancel",
-    "set-rate",
-    "set-capacity",
-    "announce",
-)
+ACTIONS = tuple(str(action) for action in SaleAction)
 
 
 def create_sale(services: Services, principal: Principal, wanted: NewSale) -> OperatorSaleBody:
-    """A new sale, live at once unless it is a draft. Raises BadFields (422) naming every field."""
-    raise NotImplementedError
+    """A new sale, live at once unless it is a draft. Raises InvalidFields naming every bad field."""
+    fields = {name: getattr(wanted, name) for name in wanted.__struct_fields__}
+    sale = create.create_sale(
+        services.db,
+        principal.subject_id,
+        SaleDraft(**_draft_fields(fields)),
+        ticket_key_id=services.ticket_id_keys.active,
+        min_turn_window_s=services.settings.turn_floor_s,
+    )
+    return _published(services, sale)
 
 
 def change_sale(
     services: Services, principal: Principal, sale: str, version: int, change: SaleChange
 ) -> OperatorSaleBody:
-    """Change a sale as of `version`. Raises UnknownSale, VersionStale, SaleFrozen or BadFields."""
-    raise NotImplementedError
+    """Change a sale as of `version`. Raises UnknownSale, StaleVersion, SaleFrozen or InvalidFields."""
+    given = {name: getattr(change, name) for name in change.__struct_fields__}
+    changed = create.change_sale(
+        services.db,
+        principal.subject_id,
+        reading.read_sale(services.db, sale).sale_id,
+        version,
+        _draft_fields({name: value for name, value in given.items() if value is not msgspec.UNSET}),
+        min_turn_window_s=services.settings.turn_floor_s,
+    )
+    return _published(services, changed)
 
 
 def act(
     services: Services, principal: Principal, sale: str, action: str, params: Action | None = None
 ) -> OperatorSaleBody:
-    """One of ACTIONS. Raises UnknownSale, IllegalMove or BadFields."""
-    raise NotImplementedError
+    """One of ACTIONS. Raises UnknownAction, UnknownSale, IllegalMove or InvalidFields."""
+    if action not in ACTIONS:
+        raise UnknownAction("there is no such action")
+    wanted = SaleAction(action)
+    sale_id = reading.read_sale(services.db, sale).sale_id
+    changed = acting.act(
+        services.db, principal.subject_id, sale_id, wanted, _params(wanted, params or Action())
+    )
+    return _published(services, changed)
 
 
 def read_sale(services: Services, sale: str) -> OperatorSaleBody:
     """One sale by its slug, drafts included. Raises UnknownSale."""
-    raise NotImplementedError
+    return sale_body(services, reading.read_sale(services.db, sale))
 
 
-def list_sales(services: Services, cursor: str | None = None, limit: int = 50) -> Items[OperatorSaleBody]:
-    """All sales, the newest first."""
-    raise NotImplementedError
+def list_sales(services: Services, cursor: str | None = None, limit: int = 50) -> OperatorSaleList:
+    """All sales, the newest first. Raises InvalidFields for a bad cursor."""
+    page = reading.list_sales(services.db, cursor=cursor, limit=limit)
+    return OperatorSaleList(
+        items=[sale_body(services, sale) for sale in page.items], next_cursor=page.next_cursor
+    )
 
 
 async def figures(services: Services, sale: str) -> FiguresBody:
     """Everything to watch while a sale runs. Raises UnknownSale, Unavailable or RoomUnavailable."""
-    raise NotImplementedError
+    known, lane_length = await services.threads(_figures, services, sale)
+    states = await services.room.lines([known.sale.sale_id])
+    return _figures_body(known, states.get(known.sale.sale_id), lane_length)
 
 
 def list_orders(
     services: Services, sale: str | None, state: str | None, cursor: str | None = None, limit: int = 50
-) -> Items[OperatorOrderBody]:
-    """Decided orders, the newest first."""
-    raise NotImplementedError
+) -> OperatorOrderList:
+    """Decided orders, the newest first. Raises UnknownSale, BadFields or InvalidFields."""
+    if state is not None and state not in list(OrderState):
+        raise BadFields([FieldFault(field="state", message="must be one of " + ", ".join(OrderState))])
+    page = read.list_all_orders(
+        services.db,
+        sale_id=reading.read_sale(services.db, sale).sale_id if sale is not None else None,
+        states=[OrderState(state)] if state is not None else (),
+        cursor=cursor,
+        limit=limit,
+    )
+    return OperatorOrderList(items=[_order_body(order) for order in page.items], next_cursor=page.next_cursor)
 
 
-def list_audit(services: Services, cursor: str | None = None, limit: int = 50) -> Items[AuditBody]:
-    """What operators changed, the newest first."""
-    raise NotImplementedError
+def list_audit(services: Services, cursor: str | None = None, limit: int = 50) -> AuditList:
+    """What operators changed, the newest first. Raises BadFields for a bad cursor."""
+    if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+        raise BadFields([FieldFault(field="cursor", message="must be a next_cursor of this list")])
+    limit = max(1, min(limit, 200))
+    rows = audit.list_audit(services.db, before=int(cursor) if cursor else None, limit=limit)
+    items = [
+        AuditBody(
+            audit_id=row.audit_id,
+            operator_id=row.operator_id,
+            action=row.action,
+            subject=row.subject,
+            detail=row.detail,
+            at=row.at,
+        )
+        for row in rows
+    ]
+    return AuditList(items=items, next_cursor=str(rows[-1].audit_id) if len(rows) == limit else None)
+
+
+# ---------------------------------------------------------------- from inputs
+
+
+def _draft_fields(given: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a request body as fields of a draft."""
+    fields = dict(given)
+    if "items" in fields:
+        fields["items"] = tuple(_item_draft(item) for item in fields["items"])
+    if "message" in fields:
+        fields |= _message_fields(fields.pop("message"))
+    return fields
+
+
+def _item_draft(item: SaleItem) -> ItemDraft:
+    return ItemDraft(
+        product_id=item.product_id,
+        allotted=item.allotted,
+        limit_per_buyer=item.limit_per_buyer,
+        price=item.price,
+    )
+
+
+def _message_fields(message: Message | None) -> dict[str, str | None]:
+    return {
+        "message_ko": message.ko or None if message else None,
+        "message_en": message.en or None if message else None,
+    }
+
+
+def _params(action: SaleAction, given: Action) -> dict[str, Any]:
+    """What the action takes of the body; anything else is a bad field."""
+    takes = {
+        SaleAction.SET_RATE: "calls_per_minute",
+        SaleAction.SET_CAPACITY: "capacity",
+        SaleAction.ANNOUNCE: "message",
+    }.get(action)
+    values = {name: getattr(given, name) for name in given.__struct_fields__}
+    values = {name: value for name, value in values.items() if value is not msgspec.UNSET}
+    faults = [
+        FieldFault(field=name, message=f"has no meaning for {action}") for name in values if name != takes
+    ]
+    if takes is not None and takes not in values:
+        faults.append(FieldFault(field=takes, message="is required"))
+    if faults:
+        raise BadFields(faults)
+    return _message_fields(values["message"]) if action is SaleAction.ANNOUNCE else values
+
+
+# ---------------------------------------------------------------- to bodies
+
+
+def _published(services: Services, sale: Sale) -> OperatorSaleBody:
+    """After the commit: let Redis and this process know."""
+    if sale.control is not Control.DRAFT:
+        announce_sale(services, sale.sale_id)
+    services.snapshot.look_again()
+    return sale_body(services, sale)
+
+
+def sale_body(services: Services, sale: Sale) -> OperatorSaleBody:
+    """A sale with everything that an operator may set."""
+    state = services.snapshot.state(sale.slug)
+    fresh = state if state is not None and state.settings.version == sale.version else None
+    return OperatorSaleBody(
+        sale_id=sale.sale_id,
+        slug=sale.slug,
+        title=sale.title,
+        mode=sale.mode,
+        control=sale.control,
+        phase=phase_of(sale, fresh, datetime.now(UTC)),
+        lobby_opens_at=sale.lobby_opens_at,
+        opens_at=sale.opens_at,
+        closes_at=sale.closes_at,
+        calls_per_minute=sale.calls_per_minute,
+        capacity=sale.capacity,
+        turn_window_s=sale.turn_window_s,
+        comeback_s=sale.comeback_s,
+        hold_s=sale.hold_s,
+        pass_s=sale.pass_s,
+        over_call_limit=sale.over_call_limit,
+        items=_items(sale),
+        version=sale.version,
+        message=message_of(sale.message_ko, sale.message_en),
+    )
+
+
+def _items(sale: Sale) -> list[OperatorItemBody]:
+    return [
+        OperatorItemBody(
+            product_id=item.product_id,
+            title=item.title,
+            price=item.price,
+            currency=item.currency,
+            limit_per_buyer=item.limit_per_buyer,
+            allotted=item.allotted,
+            held=item.held,
+            sold=item.sold,
+        )
+        for item in sale.items
+    ]
+
+
+def _figures(services: Services, slug: str) -> tuple[Figures, int]:
+    known = read_figures(services.db, reading.read_sale(services.db, slug).sale_id)
+    return known, services.lane_reader.length(known.sale.sale_id)
+
+
+def _figures_body(known: Figures, state: LineState | None, lane_length: int) -> FiguresBody:
+    sale = known.sale
+    return FiguresBody(
+        sale=sale.slug,
+        title=sale.title,
+        phase=phase_of(sale, state, known.as_of),
+        control=sale.control,
+        leading=state is not None and state.leader,
+        calls_per_minute=sale.calls_per_minute,
+        capacity=sale.capacity,
+        line=_line_figures(state),
+        lane_length=lane_length,
+        stock=_items(sale),
+        orders={str(order_state): count for order_state, count in sorted(known.orders.items())},
+        calls=[MinuteBody(at=at, calls=calls) for at, calls in known.calls],
+        version=sale.version,
+        as_of=known.as_of,
+    )
+
+
+def _line_figures(state: LineState | None) -> LineFigures:
+    if state is None:
+        return LineFigures(
+            waiting=0, called=0, missed=0, shopping=0, ordering=0, now_serving=0, calls_last_minute=0
+        )
+    return LineFigures(
+        waiting=state.waiting,
+        called=state.called,
+        missed=state.missed,
+        shopping=state.shopping,
+        ordering=state.ordering,
+        now_serving=state.now_serving,
+        calls_last_minute=state.calls_last_minute,
+    )
+
+
+def _order_body(order: read.Order) -> OperatorOrderBody:
+    return OperatorOrderBody(
+        order_id=order.order_id,
+        sale=order.sale,
+        account_id=order.account_id,
+        state=order.state,
+        seq=order.seq,
+        total=order.total,
+        currency=order.currency,
+        lines=[line_body(line) for line in order.lines],
+        accepted_at=order.accepted_at,
+        reason=order.reason,
+        review_reason=order.review_reason,
+        hold_expires_at=order.hold_expires_at,
+    )

@@ -106,3 +106,15 @@ class Overloaded(RetryLater):
 
 class SnapshotStale(RetryLater):
     """The store behind the public pages has not answered for too long."""
+
+
+class NotReady(RetryLater):
+    """A dependency does not answer; `failing` names each that does not."""
+
+    def __init__(self, failing: Sequence[str]) -> None:
+        super().__init__("a dependency does not answer", retry_after_s=3)
+        self.failing = list(failing)
+
+
+class UnknownAction(GatewayRefused):
+    """There is no such action."""

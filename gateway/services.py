@@ -5,9 +5,9 @@ A handler gets it as `services: NamedDependency[Services]`; plain ASGI code as `
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
     import redis
@@ -15,17 +15,22 @@ if TYPE_CHECKING:
     from litestar.types import Scope
 
     from firstcome.settings import Settings
-    from gateway.bounded import BoundedPool, PollLimiter
+    from gateway.bells import Bells
+    from gateway.bounded import AttemptLimiter, BoundedPool, PollLimiter
     from gateway.identity import Sessions
+    from gateway.metrics import Metrics
     from gateway.snapshot import Snapshot
     from shop.accounts.kit import AccountKit
+    from shop.orders.receipt import ReceiptKeys
     from shop.payments.providers import Provider
     from shop.storage.database import Database
-    from shop.vault import Lookup, Vault
+    from shop.vault import Vault
     from waiting_room.passes import PassReader, PassSigner
     from waiting_room.room import Room
-    from workers.lanes import Doorbell, Lanes
+    from waiting_room.ticket import TicketKeys
+    from workers.lanes import LaneReader, Lanes
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -52,24 +57,35 @@ class Services:
     redis_sync: redis.Redis
     room: Room
     lanes: Lanes
-    doorbell: Doorbell
+    lane_reader: LaneReader
+    bells: Bells
     vault: Vault
-    lookup: Lookup
     kit: AccountKit
     sessions: Sessions
-    ticket_keys: KeySet
+    ticket_keys: TicketKeys
     ticket_id_keys: KeySet
     order_id_keys: KeySet
-    receipt_keys: KeySet
+    receipt_keys: ReceiptKeys
     idempotency_keys: KeySet
     pass_signer: PassSigner
     pass_reader: PassReader
     jwks: bytes
     snapshot: Snapshot
-    hashing: BoundedPool
     polls: PollLimiter
+    attempts: AttemptLimiter
+    metrics: Metrics
     providers: Mapping[str, Provider]
-    background: Callable[[Awaitable[Any]], None]
+    blocking: BoundedPool
+    hashing: BoundedPool
+    payments: BoundedPool
+
+    async def threads(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`work(…)`, which blocks, in a thread. Raises Overloaded when too much waits already."""
+        return await self.blocking.run(work, *args, **kwargs)
+
+    def ring_outbox(self) -> None:
+        """Something lies in the outbox: wake whoever delivers it."""
+        self.bells.outbox()
 
 
 def services_of(scope: Scope) -> Services:

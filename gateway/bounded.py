@@ -1,0 +1,129 @@
+"""Bounds in this process: few threads with short queues for what blocks, and a limit on polls of one ticket.
+
+Beyond a bound the answer is a refusal at once, so that a stampede of sign-ins never makes the line slow and a runaway client
+never reaches Redis. Knows neither passwords nor tickets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from gateway.refusals import Overloaded, TooManyAttempts, TooManyPolls
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class BoundedPool(ThreadPoolExecutor):
+    """Runs work in `threads` threads while at most `queue` more calls wait; more than that is refused at once.
+
+    An executor, so that it can also be an event loop's default one and bound everything that leaves the loop.
+    """
+
+    def __init__(self, threads: int, queue: int, name: str) -> None:
+        super().__init__(max_workers=threads, thread_name_prefix=name)
+        self._most = threads + queue
+        self._inside = 0
+        self._counting = threading.Lock()
+
+    @property
+    def inside(self) -> int:
+        """Calls that run or wait."""
+        return self._inside
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """`work(…)` in one of the threads. Raises Overloaded without waiting when the queue is full."""
+        return await asyncio.get_running_loop().run_in_executor(self, partial(work, *args, **kwargs))
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """As ThreadPoolExecutor's. Raises Overloaded when the queue is full."""
+        with self._counting:
+            if self._inside >= self._most:
+                raise Overloaded("too much waits already", retry_after_s=random.randint(2, 6))
+            self._inside += 1
+        try:
+            future = super().submit(fn, *args, **kwargs)
+        except RuntimeError:  # shut down
+            self._done(None)
+            raise
+        future.add_done_callback(self._done)
+        return future
+
+    def _done(self, _future: object) -> None:
+        with self._counting:
+            self._inside -= 1
+
+
+class Limiter:
+    """At most `most` calls per key within `within_s` seconds, in this process. Bounded memory: the oldest keys are forgotten."""
+
+    def __init__(self, most: int, within_s: float, *, remembered: int = 200_000) -> None:
+        self._most = most
+        self._within_s = within_s
+        self._remembered = remembered
+        self._calls: dict[str, deque[float]] = {}
+
+    def wait_s(self, key: str, *, count: bool = True) -> float:
+        """0 when a call is allowed, else the seconds until the next one is. Counts an allowed call unless told not to."""
+        now = time.monotonic()
+        calls = self._calls.get(key)
+        if calls is not None and len(calls) == self._most and now - calls[0] < self._within_s:
+            return self._within_s - (now - calls[0])
+        if count:
+            if calls is None:
+                if len(self._calls) >= self._remembered:
+                    self._forget()
+                calls = self._calls[key] = deque(maxlen=self._most)
+            calls.append(now)
+        return 0.0
+
+    def _forget(self) -> None:
+        """Drop the half that was seen first; a dict keeps the order of insertion."""
+        for key in list(self._calls)[: self._remembered // 2]:
+            del self._calls[key]
+
+
+class PollLimiter:
+    """Over 8 polls of one ticket in 10 s are refused, before any Redis command."""
+
+    def __init__(self, most: int = 8, within_s: float = 10.0) -> None:
+        self._limiter = Limiter(most, within_s)
+
+    def admit(self, ticket_id: str) -> None:
+        """Raises TooManyPolls."""
+        wait_s = self._limiter.wait_s(ticket_id)
+        if wait_s > 0:
+            raise TooManyPolls("this ticket is asked about too often", retry_after_s=int(wait_s) + 1)
+
+
+class AttemptLimiter:
+    """Slows down guessing: so many *failed* attempts a minute for one address and from one client. Successes are free."""
+
+    def __init__(self, per_address: int = 10, per_client: int = 100) -> None:
+        self._by_address = Limiter(per_address, 60.0, remembered=50_000)
+        self._by_client = Limiter(per_client, 60.0, remembered=50_000)
+
+    def admit(self, address: str, client: str) -> None:
+        """Raises TooManyAttempts once too many have failed."""
+        wait_s = max(
+            self._by_address.wait_s(_same(address), count=False), self._by_client.wait_s(client, count=False)
+        )
+        if wait_s > 0:
+            raise TooManyAttempts("too many attempts failed", retry_after_s=int(wait_s) + 1)
+
+    def failed(self, address: str, client: str) -> None:
+        """Remember a failed attempt."""
+        self._by_address.wait_s(_same(address))
+        self._by_client.wait_s(client)
+
+
+def _same(address: str) -> str:
+    return address.strip().lower()

@@ -1,0 +1,148 @@
+"""Reading a JSON body strictly: no coercion, no unknown field, and every bad field named at once.
+
+msgspec stops at the first fault; `faults_of` walks the whole value and collects all of them. `JsonBody` puts this between
+Litestar and its handlers, so that a handler that takes `data: JSONBody[X]` sees nothing but a valid `X`.
+"""
+
+from __future__ import annotations
+
+import types
+from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
+
+import msgspec
+from litestar.dto import AbstractDTO
+from litestar.typing import FieldDefinition
+
+from gateway.bodies import FieldFault
+from gateway.refusals import BadFields, UnreadableBody, WrongMediaType
+
+T = TypeVar("T")
+
+_MOST_FAULTS = 50
+
+
+def read_json(raw: bytes, kind: type[T]) -> T:
+    """The value of a body. Raises UnreadableBody for what is no JSON, BadFields naming every bad field."""
+    try:
+        value = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UnreadableBody("the body is not JSON in UTF-8") from error
+    return check(value, kind)
+
+
+def check(value: Any, kind: type[T]) -> T:
+    """A decoded JSON value as `kind`. Raises BadFields naming every bad field."""
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise BadFields(
+            faults_of(value, kind) or [FieldFault(field="", message=_plain(str(error)))]
+        ) from None
+
+
+def faults_of(value: Any, kind: Any, path: str = "") -> list[FieldFault]:
+    """Everything that keeps `value` from being a `kind`, each with the path of its field."""
+    struct = _struct_of(kind)
+    if struct is not None and isinstance(value, dict):
+        return _faults_in_struct(value, struct, path)
+    element = _element_of(kind)
+    if element is not None and isinstance(value, list):
+        faults = [
+            fault for at, each in enumerate(value) for fault in faults_of(each, element, _join(path, str(at)))
+        ]
+        if faults:
+            return faults[:_MOST_FAULTS]
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        return [FieldFault(field=path, message=_plain(str(error)))]
+    return []
+
+
+def _faults_in_struct(value: dict[str, Any], struct: type[msgspec.Struct], path: str) -> list[FieldFault]:
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    faults = [
+        FieldFault(field=_join(path, str(name)[:100]), message="is not a field of this request")
+        for name in value
+        if name not in fields
+    ]
+    for name, field in fields.items():
+        if name in value:
+            faults += faults_of(value[name], field.type, _join(path, name))
+        elif field.required:
+            faults.append(FieldFault(field=_join(path, name), message="is required"))
+    return faults[:_MOST_FAULTS]
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _plain(message: str) -> str:
+    """msgspec's message without its notation: "Expected `int`, got `str` - at `$.x`" is for programmers."""
+    text = message.split(" - at ", 1)[0].replace("`", "")
+    return text[:1].lower() + text[1:]
+
+
+def _arms(kind: Any) -> tuple[Any, ...]:
+    while hasattr(kind, "__metadata__"):  # Annotated
+        kind = kind.__origin__
+    if get_origin(kind) in (Union, types.UnionType):
+        return tuple(arm for each in get_args(kind) for arm in _arms(each))
+    return (kind,)
+
+
+def _struct_of(kind: Any) -> type[msgspec.Struct] | None:
+    for arm in _arms(kind):
+        if isinstance(arm, type) and issubclass(arm, msgspec.Struct):
+            return arm
+    return None
+
+
+def _element_of(kind: Any) -> Any | None:
+    for arm in _arms(kind):
+        if get_origin(arm) is list:
+            return get_args(arm)[0]
+    return None
+
+
+class JsonBody(AbstractDTO[T]):
+    """Decodes the `data` of the handlers below the router that names it. Has nothing to do with what they return."""
+
+    _kinds: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    def create_for_field_definition(
+        cls, field_definition: FieldDefinition, handler_id: str, _backend_cls: Any = None
+    ) -> None:
+        if field_definition.name == "data":
+            cls._kinds[handler_id] = field_definition.annotation
+
+    def decode_bytes(self, value: bytes) -> Any:
+        _require_json(self.asgi_connection.headers.get("content-type", ""))
+        return read_json(value, self._kinds[self.asgi_connection.route_handler.handler_id])
+
+    @classmethod
+    def create_openapi_schema(
+        cls,
+        field_definition: FieldDefinition,  # noqa: ARG003 - Litestar passes it by name
+        handler_id: str,
+        schema_creator: Any,
+    ) -> Any:
+        return schema_creator.for_field_definition(
+            FieldDefinition.from_annotation(cls._kinds[handler_id], name="data")
+        )
+
+    @classmethod
+    def generate_field_definitions(cls, model_type: Any) -> Any:
+        raise NotImplementedError("the bodies are msgspec structs, read as they are")
+
+    @classmethod
+    def detect_nested_field(cls, _field_definition: FieldDefinition) -> bool:
+        return False
+
+
+def _require_json(content_type: str) -> None:
+    media_type = content_type.partition(";")[0].strip().lower()
+    if media_type != "application/json" and not media_type.endswith("+json"):
+        raise WrongMediaType("send the body as application/json")

@@ -1,0 +1,153 @@
+"""One thin ASGI layer around the whole application: what every request and every answer needs, and nothing else.
+
+Requests: forwarded addresses are believed from trusted proxies only; headers by which another server would introduce a user are
+dropped, whoever sends them. Answers: security headers with a strict content policy, `no-store` where nobody has said otherwise.
+Every request is counted and timed. Written as plain ASGI because the hot paths pay for it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from litestar.types import ASGIApp, Receive, Scope, Send
+
+    from firstcome.settings import Settings
+    from gateway.metrics import Metrics
+
+Headers = list[tuple[bytes, bytes]]
+
+# By these another server names the user it has checked, or the place a request came from. None of it is ours to believe.
+_IDENTITY = (b"x-waiting-room-", b"x-auth-", b"x-user", b"x-account", b"x-forwarded-user", b"remote-user")
+_FORWARDED = frozenset(
+    {
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-real-ip",
+    }
+)
+_PUBLIC = ("/static/",)
+
+
+class Layer:
+    """Wraps an application. `metrics` counts what passes; `origins` are other hosts that forms may lead to (payment pages)."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, origins: Iterable[str]) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._proxies = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
+        self._headers = _security_headers(settings.secure, origins)
+        self._trusted: dict[str, bool] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = time.perf_counter()
+        scope["headers"] = self._believable(scope)
+        status = 500
+
+        async def finish(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = self._complete(scope["path"], message.get("headers", ()))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, finish)
+        finally:
+            route = scope.get("path_template", "unmatched")
+            self._metrics.count(route, scope["method"], status, time.perf_counter() - begun)
+
+    # ------------------------------------------------------------ requests
+
+    def _believable(self, scope: Any) -> Headers:
+        headers: Headers = scope["headers"]
+        if not any(_suspicious(name) for name, _ in headers):
+            return headers
+        peer = scope.get("client")
+        if peer and self._is_proxy(peer[0]):
+            self._forward(scope, headers)
+        return [(name, value) for name, value in headers if not _suspicious(name)]
+
+    def _forward(self, scope: Any, headers: Headers) -> None:
+        """The client as the nearest untrusted address in X-Forwarded-For, and the scheme that it used."""
+        for name, value in headers:
+            if name == b"x-forwarded-for":
+                hops = [hop.strip() for hop in value.decode("latin-1").split(",")]
+                strangers = [hop for hop in reversed(hops) if not self._is_proxy(hop)]
+                if strangers and _is_address(strangers[0]):
+                    scope["client"] = (strangers[0], 0)
+            elif name == b"x-forwarded-proto" and value in (b"http", b"https"):
+                scope["scheme"] = value.decode()
+
+    def _is_proxy(self, address: str) -> bool:
+        if not self._proxies:
+            return False
+        known = self._trusted.get(address)
+        if known is None:
+            known = _is_address(address) and any(
+                ipaddress.ip_address(address) in network for network in self._proxies
+            )
+            if len(self._trusted) > 10_000:
+                self._trusted.clear()
+            self._trusted[address] = known
+        return known
+
+    # ------------------------------------------------------------ answers
+
+    def _complete(self, path: str, given: Iterable[tuple[bytes, bytes]]) -> Headers:
+        headers = [(name.lower(), value) for name, value in given]
+        there = {name for name, _ in headers}
+        headers += [header for header in self._headers if header[0] not in there]
+        if b"cache-control" not in there and not path.startswith(_PUBLIC):
+            headers.append((b"cache-control", b"no-store"))
+        return headers
+
+
+def _suspicious(name: bytes) -> bool:
+    return name in _FORWARDED or name.startswith(_IDENTITY)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _security_headers(secure: bool, origins: Iterable[str]) -> Headers:
+    """What every answer carries. Forms lead to this site and to the payment pages that a redirect may go on to."""
+    forms = " ".join(["'self'", *sorted({_origin(url) for url in origins if url})])
+    policy = (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        f"connect-src 'self'; manifest-src 'self'; media-src 'self'; form-action {forms}; base-uri 'none'; "
+        "frame-ancestors 'none'"
+    )
+    headers = {
+        "content-security-policy": policy,
+        "x-content-type-options": "nosniff",
+        "x-frame-options": "DENY",
+        # Browsers send the Origin of our own forms as null when no referrer is allowed at all.
+        "referrer-policy": "same-origin",
+        "cross-origin-opener-policy": "same-origin",
+        "cross-origin-resource-policy": "same-origin",
+        "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    }
+    if secure:
+        headers["strict-transport-security"] = "max-age=31536000; includeSubDomains"
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
