@@ -50,6 +50,7 @@ class Collector:
         self._under_way: set[asyncio.Task[None]] = set()
         self._flush_due = False
         self._shas: dict[str, str] = {}
+        self._failing = False
 
     async def run(self, script: str, keys: Sequence[str], args: Sequence[Argument]) -> str:
         """Raises RoomUnavailable when Redis does not answer in time, or too much waits already."""
@@ -94,6 +95,14 @@ class Collector:
             for call in batch:  # a cancelled batch leaves nobody waiting
                 if not call.answer.done():
                     call.answer.cancel()
+
+    def _note(self, fault: Exception | None) -> None:
+        """Tell the log when Redis stops answering and when it answers again, not for every request of a crowd."""
+        if fault is not None and not self._failing:
+            log.warning("redis_unavailable", fault=f"{type(fault).__name__}: {fault}")
+        elif fault is None and self._failing:
+            log.info("redis_available_again")
+        self._failing = fault is not None
 
     def _fail(self, batch: list[_Call]) -> None:
         for call in (*batch, *self._pending):

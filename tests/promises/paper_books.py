@@ -1,0 +1,96 @@
+"""The controller's books in one SQLite file: enough of them to lead sales without a shop, and shared by several processes.
+
+Fills the port `waiting_room.books.Books`. Run as a program it is a controller: `python -m tests.promises.paper_books
+<redis url> <file> <token>`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sqlite3
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from firstcome import clients
+from waiting_room.books import SaleRef
+from waiting_room.controller import Controller
+from waiting_room.keys import SaleKeys
+from waiting_room.room import Room
+from waiting_room.ticking import CallRow
+
+FIRST_TABLES = """
+create table if not exists sales (sale_id text primary key, settings text, stock text, next_number integer);
+create table if not exists calls (entry_id text primary key, event text, ticket_id text, number integer, at_ms integer);
+"""
+
+
+class PaperBooks:
+    """Books in the file `path`. `torn` names sales whose books fail."""
+
+    def __init__(self, path: Path, redis_url: str) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=10)
+        self._db.executescript(FIRST_TABLES)
+        self._redis = clients.redis_async(redis_url)
+        self.torn: set[str] = set()
+
+    def open_sale(self, sale_id: str, settings: dict[str, str], stock: dict[str, str]) -> None:
+        row = (sale_id, json.dumps(settings), json.dumps(stock), 1)
+        self._db.execute("insert into sales values (?, ?, ?, ?)", row)
+
+    def close_sale(self, sale_id: str) -> None:
+        self._db.execute("delete from sales where sale_id = ?", (sale_id,))
+
+    def numbers_called(self) -> list[int]:
+        rows = self._db.execute("select number from calls where event = 'call' order by at_ms, entry_id")
+        return [row[0] for row in rows]
+
+    def instants_called(self) -> list[int]:
+        return [
+            row[0] for row in self._db.execute("select at_ms from calls where event = 'call' order by at_ms")
+        ]
+
+    async def live_sales(self) -> Sequence[SaleRef]:
+        return [SaleRef(row[0]) for row in self._db.execute("select sale_id from sales")]
+
+    async def publish(self, sale_id: str) -> None:
+        self._check(sale_id)
+        row = self._db.execute("select settings, stock from sales where sale_id = ?", (sale_id,)).fetchone()
+        keys = SaleKeys(sale_id)
+        await self._redis.hset(keys.settings, mapping=json.loads(row[0]))
+        await self._redis.hset(keys.stock, mapping=json.loads(row[1]))
+
+    async def next_block(self, sale_id: str, size: int) -> tuple[int, int]:
+        self._check(sale_id)
+        taken = self._db.execute(
+            "update sales set next_number = next_number + ? where sale_id = ? returning next_number",
+            (size, sale_id),
+        ).fetchone()
+        return taken[0] - size, taken[0] - 1
+
+    async def copy_calls(self, sale_id: str, rows: Sequence[CallRow]) -> None:
+        self._check(sale_id)
+        values = [(row.entry_id, row.event, row.ticket_id, row.number, row.at_ms) for row in rows]
+        self._db.executemany("insert or ignore into calls values (?, ?, ?, ?, ?)", values)
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+        self._db.close()
+
+    def _check(self, sale_id: str) -> None:
+        if sale_id in self.torn:
+            raise OSError(f"the books of {sale_id} are torn")
+
+
+async def main(redis_url: str, path: str, token: str) -> None:
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await Controller(
+        Room(clients.redis_async(redis_url)), PaperBooks(Path(path), redis_url), token=token
+    ).run(stop)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:4]))
