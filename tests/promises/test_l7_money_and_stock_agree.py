@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -116,7 +117,7 @@ def test_success_after_failure_pays_while_the_hold_stands(till: Till) -> None:
 @pytest.mark.parametrize(
     "odd", [{"amount": TOTAL - 1}, {"amount": TOTAL + 1}, {"amount": 0}, {"currency": "USD"}]
 )
-def test_another_amount_or_currency_never_pays(till: Till, odd: dict[str, object]) -> None:
+def test_another_amount_or_currency_never_pays(till: Till, odd: dict[str, Any]) -> None:
     order = till.order()
     payment = till.open_attempt(order)
     assert till.hear("succeeded", payment, **odd) is Verdict.SUSPENDED
