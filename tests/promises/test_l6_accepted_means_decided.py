@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import psutil
 import pytest
@@ -124,6 +125,49 @@ def test_a_work_horse_that_hangs_in_a_batch_loses_the_lane_and_changes_nothing_w
         eventually(lambda: hanging not in pool.work_horses, "the work-horse has ended")
 
     assert_each_decided_once_in_its_turn(mariadb)
+
+
+def test_an_order_at_which_every_work_horse_dies_is_rejected_in_its_turn_and_holds_up_nobody(
+    redis_sync: redis.Redis, redis_server: PrivateRedis, bell: Doorbell, mariadb: Database, mariadb_url: str
+) -> None:
+    open_sale(mariadb, units=UNITS, buyers=10)
+    accept(redis_sync, range(10))
+    with deadly(mariadb, "order000004"), WorkersAtWork(redis_server.url, mariadb_url) as pool:
+
+        def is_empty() -> bool:
+            if redis_sync.llen("rq:queue:lanes") == 0 and not pool.work_horses:
+                bell.ring(SALE)
+            if asleep(mariadb):  # in the middle of deciding the deadly order
+                kill_one(lambda: pool.work_horses)
+            return redis_sync.llen(KEYS.lane) == 0
+
+        eventually(is_empty, "the lane is empty", 14)
+
+    assert [(row[1], row[2], row[3]) for row in decided(mariadb)] == [
+        (seq, "rejected", "failed") if seq == 5 else (seq, "reserved", None) for seq in range(1, 11)
+    ]
+
+
+@contextmanager
+def deadly(db: Database, order_id: str) -> Iterator[None]:
+    """Whoever writes this order's decision, other than a rejection, sleeps in the middle of it."""
+    trigger = (
+        "CREATE TRIGGER deadly BEFORE INSERT ON orders FOR EACH ROW "
+        f"IF NEW.order_id = '{order_id}' AND NEW.state <> 'rejected' THEN DO SLEEP(0.7); END IF"
+    )
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql(trigger)
+    try:
+        yield
+    finally:
+        with db.engine.begin() as connection:
+            connection.exec_driver_sql("DROP TRIGGER deadly")
+
+
+def asleep(db: Database) -> bool:
+    """Whether some connection sleeps inside a statement."""
+    sleeping = "SELECT COUNT(*) FROM information_schema.processlist WHERE state = 'User sleep'"
+    return bool(db.read(lambda tx: tx.scalar(text(sleeping))))
 
 
 def waiting_for_a_lock(db: Database) -> bool:
