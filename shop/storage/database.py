@@ -125,11 +125,20 @@ class Database:
     """The door to the shop's database; one per process, safe to use from several threads.
 
     `url` is `mysql://`, `mariadb://` or `sqlite:///path`. `wait_timeout_s`: the server ends this process's connections after
-    so many idle seconds (workers set it, so that a stopped process cannot sit on its locks). After a fork, open a new one.
+    so many idle seconds (workers set it, so that a stopped process cannot sit on its locks). `lock_wait_s`: how long a statement
+    waits for a row lock, or a transaction for SQLite's one write lock. After a fork, open a new one.
     """
 
-    def __init__(self, url: str, *, pool_size: int = 5, wait_timeout_s: int | None = None) -> None:
-        self._engine = _engine(url, pool_size, wait_timeout_s)
+    def __init__(
+        self,
+        url: str,
+        *,
+        pool_size: int = 5,
+        wait_timeout_s: int | None = None,
+        lock_wait_s: int = LOCK_WAIT_S,
+    ) -> None:
+        self._engine = _engine(url, pool_size, wait_timeout_s, lock_wait_s)
+        self._lock_wait_s = lock_wait_s
 
     @property
     def engine(self) -> Engine:
@@ -169,7 +178,7 @@ class Database:
     def _retry(
         self, begin: str, work: Callable[Concatenate[Tx, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        give_up = time.monotonic() + LOCK_WAIT_S
+        give_up = time.monotonic() + self._lock_wait_s
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with self._transaction(begin) as tx:
@@ -214,7 +223,7 @@ def normal_url(url: str) -> URL:
     raise ValueError("a database URL starts with mysql://, mariadb:// or sqlite:/// followed by a file name")
 
 
-def _engine(url: str, pool_size: int, wait_timeout_s: int | None) -> Engine:
+def _engine(url: str, pool_size: int, wait_timeout_s: int | None, lock_wait_s: int) -> Engine:
     parsed = normal_url(url)
     # `pool_pre_ping` lets the pool outlive a restarted server and connections that `wait_timeout` has ended.
     pool: dict[str, Any] = {
@@ -225,13 +234,13 @@ def _engine(url: str, pool_size: int, wait_timeout_s: int | None) -> Engine:
     }
     if parsed.get_backend_name() == "sqlite":
         engine = create_engine(
-            parsed, connect_args={"timeout": LOCK_WAIT_S, "check_same_thread": False}, **pool
+            parsed, connect_args={"timeout": lock_wait_s, "check_same_thread": False}, **pool
         )
         command_sqlite(engine)
         return engine
     session = [
         "sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'",
-        f"innodb_lock_wait_timeout = {LOCK_WAIT_S}",
+        f"innodb_lock_wait_timeout = {lock_wait_s}",
     ]
     if wait_timeout_s is not None:
         session.append(f"wait_timeout = {int(wait_timeout_s)}")
