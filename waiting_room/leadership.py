@@ -65,6 +65,7 @@ class Leadership:
         self._joins: deque[tuple[int, int]] = deque()
         self._wanted: TickRefusal | None = None  # what the last tick lacked
         self._clerk_called = asyncio.Event()
+        self._unheard = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Lead or stand by until `stop`; then give the lead up."""
@@ -93,10 +94,19 @@ class Leadership:
             try:
                 if self.leading or await self._take_lead():
                     await self._beat()
+                self._note(None)
             except RoomUnavailable as fault:
-                self._log.warning("tick_unanswered", fault=str(fault))
+                self._note(fault)
             every_ms = self._timing.tick_ms if self.leading else self._timing.lease_ms // TRIES_PER_LEASE
             await _sleep(max(0, every_ms - (monotonic_ms() - began_ms)) / 1000, stop)
+
+    def _note(self, fault: RoomUnavailable | None) -> None:
+        """Tell the log when ticks stop being answered and when they are again, not at every tick."""
+        if fault is not None and not self._unheard:
+            self._log.warning("ticks_unanswered", fault=str(fault))
+        elif fault is None and self._unheard:
+            self._log.info("ticks_answered_again")
+        self._unheard = fault is not None
 
     async def _take_lead(self) -> bool:
         self.leading = await self._room.take_lease(self.sale_id, self._token, self._timing.lease_ms)

@@ -44,7 +44,7 @@ class PaperBooks:
         self._db.execute("delete from sales where sale_id = ?", (sale_id,))
 
     def numbers_called(self) -> list[int]:
-        rows = self._db.execute("select number from calls where event = 'call' order by at_ms, entry_id")
+        rows = self._db.execute("select number from calls where event = 'call' order by rowid")
         return [row[0] for row in rows]
 
     def instants_called(self) -> list[int]:
