@@ -27,6 +27,20 @@ PRICE = 1000
 ON_HAND = 10_000
 
 
+class View:
+    """A worker's own view of a lane: it takes off what it knows to be decided, beside others who do the same."""
+
+    def __init__(self, entries: Sequence[OrderEntry]) -> None:
+        self.entries = list(entries)
+
+    def head(self, count: int) -> Sequence[OrderEntry]:
+        return self.entries[:count]
+
+    def take_off(self, result: BatchResult) -> None:
+        gone = set(result.order_ids)
+        self.entries = [entry for entry in self.entries if entry.order_id not in gone]
+
+
 @dataclass
 class Counter:
     """One sale and its lane. `open` lays products (`name: (allotted, limit, price)`), buyers and the sale."""
