@@ -1,7 +1,7 @@
 """Carries out a ruling on a payment and its order, inside the caller's transaction and under the order's lock.
 
-Every change of a payment row is made here or in `start`, with its order locked: whoever holds that lock sees the payments of
-the order stand still. Decides nothing; `rules` does.
+A payment changes its state here or in `start` only, with its order locked: whoever holds that lock sees the payments of the
+order stand still. Decides nothing; `rules` does.
 """
 
 from __future__ import annotations

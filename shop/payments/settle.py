@@ -16,7 +16,7 @@ from sqlalchemy import Row, select, update
 
 from shop.payments.apply import UNDECIDED_FOR, Case, Settled, apply, lock_case
 from shop.payments.providers import Callback, Provider, Providers
-from shop.payments.rules import PaymentState, Report, Ruling, Verdict, give_back, rule
+from shop.payments.rules import PaymentState, Report, Ruling, Unreadable, Verdict, give_back, rule
 from shop.storage.database import Database, Tx
 from shop.storage.tables import payment_events, payments
 from shop.vault import Vault
@@ -56,9 +56,14 @@ def retry_unknown(db: Database, vault: Vault, providers: Providers, *, limit: in
     settled = []
     for row in db.read(_known_by_now, limit):
         provider = providers.get(row.provider)
-        if provider is not None:
+        if provider is None:
+            continue
+        try:
             callback = provider.read_event(row.event_id, row.body.encode())
-            settled.append(db.run(_take, vault, provider.name, callback, row.body))
+        except Unreadable:  # kept by an adapter that read more than today's
+            log.warning("kept_callback_unreadable", provider=provider.name, event_id=row.event_id)
+            continue
+        settled.append(db.run(_take, vault, provider.name, callback, row.body))
     return settled
 
 

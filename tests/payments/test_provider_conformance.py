@@ -158,6 +158,16 @@ def answering(body: bytes, status: str = "200 OK") -> Callable[[socket.socket], 
     return lambda connection: connection.sendall(head + body)
 
 
+def trickle(connection: socket.socket) -> None:
+    """A byte now and then, each within its own time limit."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n")
+    try:
+        while not silent.wait(0.05):
+            connection.sendall(b" ")
+    except OSError:  # the other side has had enough
+        return
+
+
 silent = threading.Event()
 SILENCE = 1.2
 
@@ -173,6 +183,9 @@ SILENCE = 1.2
         pytest.param(answering(b"[" * 60_000), id="endless brackets"),
         pytest.param(answering(b"", "503 Service Unavailable"), id="503"),
         pytest.param(answering(b"", "429 Too Many Requests"), id="429"),
+        pytest.param(answering(b"", "302 Found"), id="302"),
+        pytest.param(answering(b"x" * 70_000), id="too long"),
+        pytest.param(lambda connection: trickle(connection), id="trickling"),
     ],
 )
 def test_a_provider_on_a_bad_day_is_unavailable_and_never_a_fault(

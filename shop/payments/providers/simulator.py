@@ -7,6 +7,7 @@ its inside is known here.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
@@ -70,6 +71,8 @@ _FACTS = {
     "payment.cancelled": Fact.CANCELLED,
     "payment.refunded": Fact.REFUNDED,
 }
+_ASK_AGAIN = frozenset({408, 409, 425, 429})
+_LONGEST_ANSWER = 65_536
 _EVENT_TYPE = re.compile(r"[a-z0-9_.]{1,64}")
 _REFERENCE = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
@@ -89,10 +92,12 @@ class SimulatorProvider:
         self._client = httpx.Client(
             base_url=url,
             headers={"authorization": f"Bearer {api_key}"},
-            timeout=timeout_s,
+            # httpx limits each step by itself; `_request` limits them together.
+            timeout=httpx.Timeout(timeout_s * 0.6, connect=timeout_s * 0.4),
             follow_redirects=False,
             trust_env=False,
         )
+        self._timeout_s = timeout_s
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -155,27 +160,40 @@ class SimulatorProvider:
         *,
         key: str | None = None,
         missing_is_fine: bool = False,
-    ) -> httpx.Response | None:
+    ) -> bytes | None:
         headers = {} if key is None else {"idempotency-key": key}
         try:
-            answer = self._client.request(method, path, json=body, headers=headers)
+            status, content = self._request(method, path, body, headers)
         except httpx.HTTPError as error:
             raise ProviderUnavailable(
                 f"the payment provider does not answer ({type(error).__name__})"
             ) from error
-        if answer.status_code == 404 and missing_is_fine:
+        if status == 404 and missing_is_fine:
             return None
-        if answer.status_code >= 500 or answer.status_code in (408, 409, 425, 429):
-            raise ProviderUnavailable(f"the payment provider answered {answer.status_code}")
-        if not answer.is_success:
-            raise ProviderRefused(f"the payment provider answered {answer.status_code}")
-        return answer
+        if 200 <= status < 300:
+            return content
+        if 400 <= status < 500 and status not in _ASK_AGAIN:
+            raise ProviderRefused(f"the payment provider answered {status}")
+        raise ProviderUnavailable(f"the payment provider answered {status}")
 
-    def _payment(self, answer: httpx.Response | None) -> _Payment:
-        if answer is None:
+    def _request(
+        self, method: str, path: str, body: dict[str, Any] | None, headers: dict[str, str]
+    ) -> tuple[int, bytes]:
+        """Status and body, in time and of a reasonable size; an answer that trickles in is none."""
+        deadline = time.monotonic() + self._timeout_s
+        content = bytearray()
+        with self._client.stream(method, path, json=body, headers=headers) as answer:
+            for chunk in answer.iter_bytes():
+                content += chunk
+                if time.monotonic() > deadline or len(content) > _LONGEST_ANSWER:
+                    raise ProviderUnavailable("the payment provider's answer takes no end")
+            return answer.status_code, bytes(content)
+
+    def _payment(self, content: bytes | None) -> _Payment:
+        if content is None:
             raise ProviderRefused("the payment provider does not know this payment")
         try:
-            return msgspec.json.decode(answer.content, type=_Payment)
+            return msgspec.json.decode(content, type=_Payment)
         except (msgspec.MsgspecError, RecursionError) as error:
             raise ProviderUnavailable("the payment provider's answer cannot be read") from error
 
