@@ -28,14 +28,14 @@ class Items(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 # ---------------------------------------------------------------- problems
 
 
-class FieldFault(Body):
+class FieldFault(Body, frozen=True):
     """One bad field of a request; `field` is its path, such as `items.0.allotted`."""
 
     field: str
     message: str
 
 
-class ProblemBody(Body):
+class ProblemBody(Body, frozen=True):
     """RFC 9457 problem details with a stable `code`."""
 
     type: str
@@ -53,13 +53,13 @@ class ProblemBody(Body):
 # ---------------------------------------------------------------- accounts
 
 
-class AccountAccepted(Body):
+class AccountAccepted(Body, frozen=True):
     """The answer to a sign-up; the same whether or not the address is known."""
 
     account_id: str
 
 
-class SessionBody(Body):
+class SessionBody(Body, frozen=True):
     """The tokens of a program's session."""
 
     access_token: str
@@ -68,7 +68,7 @@ class SessionBody(Body):
     refresh_token: str
 
 
-class AddressBody(Body):
+class AddressBody(Body, frozen=True):
     """One entry of the address book."""
 
     address_id: str
@@ -85,7 +85,7 @@ class AddressList(Items[AddressBody], frozen=True, kw_only=True):
     """My address book."""
 
 
-class MeBody(Body):
+class MeBody(Body, frozen=True):
     """My own data, decrypted for me alone."""
 
     account_id: str
@@ -100,7 +100,7 @@ class MeBody(Body):
 # ---------------------------------------------------------------- catalogue and cart
 
 
-class ProductBody(Body):
+class ProductBody(Body, frozen=True):
     """A product with its price and stock state; `sale` names the sale window that offers it now."""
 
     product_id: str
@@ -117,7 +117,7 @@ class ProductList(Items[ProductBody], frozen=True, kw_only=True):
     """Products."""
 
 
-class SaleItemBody(Body):
+class SaleItemBody(Body, frozen=True):
     """A product as a sale offers it."""
 
     product_id: str
@@ -130,7 +130,7 @@ class SaleItemBody(Body):
     image: str | None = None
 
 
-class SaleBody(Body):
+class SaleBody(Body, frozen=True):
     """A sale window as buyers see it."""
 
     slug: str
@@ -148,18 +148,18 @@ class SaleList(Items[SaleBody], frozen=True, kw_only=True):
     """Sale windows."""
 
 
-class CartItemBody(Body):
-    """One line of the cart; `price` is the present one, null when the product is no longer listed."""
+class CartItemBody(Body, frozen=True):
+    """One line of the cart; `price` is the product's own, a sale may ask another."""
 
     product_id: str
     quantity: int
     title: str
-    price: int | None
-    currency: str | None
+    price: int
+    currency: str
     image: str | None = None
 
 
-class CartBody(Body):
+class CartBody(Body, frozen=True):
     """My cart: a list that prefills checkout."""
 
     items: list[CartItemBody]
@@ -168,28 +168,28 @@ class CartBody(Body):
 # ---------------------------------------------------------------- the line
 
 
-class MessageBody(Body):
+class MessageBody(Body, frozen=True):
     """The operator's words to those who wait."""
 
     ko: str
     en: str
 
 
-class StockBody(Body):
+class StockBody(Body, frozen=True):
     """Stock of the whole sale; `left` counts units that are neither held nor sold."""
 
     state: str
     left: int | None = None
 
 
-class HoldBody(Body):
+class HoldBody(Body, frozen=True):
     """Why nobody is called just now, and since when."""
 
     reason: str
     since: datetime
 
 
-class PollBody(Body):
+class PollBody(Body, frozen=True):
     """How often a client may ask: at least `floor_ms` apart, at most `ceiling_ms`, wait / `divisor` in between."""
 
     floor_ms: int
@@ -197,7 +197,7 @@ class PollBody(Body):
     divisor: int
 
 
-class LineBody(Body):
+class LineBody(Body, frozen=True):
     """The shared state of a sale's line, the same for everybody."""
 
     phase: str
@@ -211,14 +211,14 @@ class LineBody(Body):
     hold: HoldBody | None = None
 
 
-class ReasonBody(Body):
+class ReasonBody(Body, frozen=True):
     """Why an estimate got longer."""
 
     code: str
     at: datetime
 
 
-class EstimateBody(Body):
+class EstimateBody(Body, frozen=True):
     """A range of seconds; null while nothing can be said."""
 
     low_s: int | None
@@ -226,7 +226,7 @@ class EstimateBody(Body):
     reason: ReasonBody | None = None
 
 
-class TicketBody(Body):
+class TicketBody(Body, frozen=True):
     """My place in the line."""
 
     ticket_id: str
@@ -257,7 +257,7 @@ class PassBody(msgspec.Struct, frozen=True, kw_only=True):
 # ---------------------------------------------------------------- checkout
 
 
-class OrderAccepted(Body):
+class OrderAccepted(Body, frozen=True):
     """An order that has its place in the lane; `href` says where to look for its decision."""
 
     order_id: str
@@ -267,7 +267,7 @@ class OrderAccepted(Body):
     poll_after_ms: int
 
 
-class OrderLineBody(Body):
+class OrderLineBody(Body, frozen=True):
     """So many units of a product at a price."""
 
     product_id: str
@@ -276,7 +276,7 @@ class OrderLineBody(Body):
     unit_price: int
 
 
-class OrderPaymentBody(Body):
+class OrderPaymentBody(Body, frozen=True):
     """The latest attempt to pay."""
 
     payment_id: str
@@ -285,7 +285,7 @@ class OrderPaymentBody(Body):
     checkout_url: str | None = None
 
 
-class OrderBody(Body):
+class OrderBody(Body, frozen=True):
     """One of my orders. A queued one has no `seq` and no prices of its own yet."""
 
     order_id: str
@@ -306,7 +306,7 @@ class OrderList(Items[OrderBody], frozen=True, kw_only=True):
     """My orders, the newest first."""
 
 
-class PaymentStarted(Body):
+class PaymentStarted(Body, frozen=True):
     """A payment that waits for the buyer at the provider's page."""
 
     payment_id: str
@@ -314,7 +314,7 @@ class PaymentStarted(Body):
     expires_at: datetime
 
 
-class CallbackTaken(Body):
+class CallbackTaken(Body, frozen=True):
     """What became of a provider's callback."""
 
     verdict: str
@@ -323,13 +323,13 @@ class CallbackTaken(Body):
 # ---------------------------------------------------------------- operators
 
 
-class OperatorSessionBody(SessionBody):
+class OperatorSessionBody(SessionBody, frozen=True):
     """The tokens of an operator's session."""
 
     role: str
 
 
-class OperatorItemBody(Body):
+class OperatorItemBody(Body, frozen=True):
     """Stock of one product in a sale."""
 
     product_id: str
@@ -342,7 +342,7 @@ class OperatorItemBody(Body):
     sold: int
 
 
-class OperatorSaleBody(Body):
+class OperatorSaleBody(Body, frozen=True):
     """A sale with everything that an operator may set; `version` is its ETag."""
 
     sale_id: str
@@ -370,7 +370,7 @@ class OperatorSaleList(Items[OperatorSaleBody], frozen=True, kw_only=True):
     """All sales, the newest first."""
 
 
-class LineFigures(Body):
+class LineFigures(Body, frozen=True):
     """People in the line, by where they stand."""
 
     waiting: int
@@ -382,14 +382,14 @@ class LineFigures(Body):
     calls_last_minute: int
 
 
-class MinuteBody(Body):
+class MinuteBody(Body, frozen=True):
     """Calls in one minute."""
 
     at: datetime
     calls: int
 
 
-class FiguresBody(Body):
+class FiguresBody(Body, frozen=True):
     """Everything an operator watches while a sale runs. `leading` says whether a controller admits just now."""
 
     sale: str
@@ -408,7 +408,7 @@ class FiguresBody(Body):
     as_of: datetime
 
 
-class OperatorOrderBody(Body):
+class OperatorOrderBody(Body, frozen=True):
     """An order in the operator's list; personal data is not part of it."""
 
     order_id: str
@@ -429,7 +429,7 @@ class OperatorOrderList(Items[OperatorOrderBody], frozen=True, kw_only=True):
     """Orders of all buyers, the newest first."""
 
 
-class AuditBody(Body):
+class AuditBody(Body, frozen=True):
     """One change that an operator made."""
 
     audit_id: int
@@ -447,7 +447,7 @@ class AuditList(Items[AuditBody], frozen=True, kw_only=True):
 # ---------------------------------------------------------------- keys and health
 
 
-class HealthBody(Body):
+class HealthBody(Body, frozen=True):
     """`checks` names every dependency that was asked."""
 
     status: str

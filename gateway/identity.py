@@ -236,6 +236,11 @@ def require_live(services: Services, principal: Principal) -> Principal:
     return principal
 
 
+async def require_live_operator(request: Connection, services: Services, role: str = "viewer") -> Principal:
+    """As `require_operator`, and the session has not been ended meanwhile: operators change things for everybody."""
+    return await services.threads(require_live, services, require_operator(request, role))
+
+
 # ---------------------------------------------------------------- changes from browsers
 
 

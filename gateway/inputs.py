@@ -62,7 +62,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 # ---------------------------------------------------------------- accounts
 
 
-class NewAddress(Input):
+class NewAddress(Input, frozen=True):
     """An address to send things to; `country` is an ISO 3166 code of two capital letters."""
 
     recipient: Annotated[str, _told("who receives", "Kim Minji", max_length=100)]
@@ -74,7 +74,7 @@ class NewAddress(Input):
     phone: Phone = ""
 
 
-class NewAccount(Input):
+class NewAccount(Input, frozen=True):
     """A sign-up."""
 
     email: Email
@@ -85,33 +85,33 @@ class NewAccount(Input):
     locale: Locale = "en"
 
 
-class Verification(Input):
+class Verification(Input, frozen=True):
     """The code that came by mail."""
 
     email: Email
     code: Code
 
 
-class Credentials(Input):
+class Credentials(Input, frozen=True):
     """Address and password."""
 
     email: Email
     password: Password
 
 
-class Refresh(Input):
+class Refresh(Input, frozen=True):
     """The refresh token of the last answer."""
 
     refresh_token: Annotated[str, Meta(max_length=512)]
 
 
-class ResetRequest(Input):
+class ResetRequest(Input, frozen=True):
     """Asks for a code by mail."""
 
     email: Email
 
 
-class ResetConfirmation(Input):
+class ResetConfirmation(Input, frozen=True):
     """A new password with the code that came by mail."""
 
     email: Email
@@ -119,7 +119,7 @@ class ResetConfirmation(Input):
     password: Password
 
 
-class MeChange(Input):
+class MeChange(Input, frozen=True):
     """What shall be different; fields that are left out stay."""
 
     name: Name | UnsetType = UNSET
@@ -130,27 +130,27 @@ class MeChange(Input):
 # ---------------------------------------------------------------- cart, checkout, payment
 
 
-class CartQuantity(Input):
+class CartQuantity(Input, frozen=True):
     """How many of one product."""
 
     quantity: Annotated[int, _told("1 to 99", 1, minimum=1, maximum=99)]
 
 
-class OrderLine(Input):
+class OrderLine(Input, frozen=True):
     """So many units of one product."""
 
     product_id: Id
     quantity: Quantity
 
 
-class NewOrder(Input):
+class NewOrder(Input, frozen=True):
     """What to buy, each product once; `address_id` is one of the address book."""
 
     lines: Annotated[list[OrderLine], Meta(min_length=1, max_length=50)]
     address_id: Id | None = None
 
 
-class PaymentChoice(Input):
+class PaymentChoice(Input, frozen=True):
     """With which provider to pay; the first one when left out."""
 
     provider: Annotated[str, Meta(max_length=32, extra_json_schema={"examples": ["simulator"]})] | None = None
@@ -159,7 +159,7 @@ class PaymentChoice(Input):
 # ---------------------------------------------------------------- operators
 
 
-class SaleItem(Input):
+class SaleItem(Input, frozen=True):
     """A product in a sale; `price` is the product's own when left out."""
 
     product_id: Annotated[str, Meta(max_length=64)]
@@ -168,14 +168,14 @@ class SaleItem(Input):
     price: Price | None = None
 
 
-class Message(Input):
+class Message(Input, frozen=True):
     """The operator's words to those who wait; empty texts take them back."""
 
     ko: Words = ""
     en: Words = ""
 
 
-class NewSale(Input):
+class NewSale(Input, frozen=True):
     """A sale window; live at once unless `draft`."""
 
     slug: Slug
@@ -197,7 +197,7 @@ class NewSale(Input):
     draft: bool = False
 
 
-class SaleChange(Input):
+class SaleChange(Input, frozen=True):
     """What shall be different in a sale; fields that are left out stay."""
 
     slug: Slug | UnsetType = UNSET
@@ -218,7 +218,7 @@ class SaleChange(Input):
     message: Message | UnsetType | None = UNSET
 
 
-class Action(Input):
+class Action(Input, frozen=True):
     """The values that an action needs: `calls_per_minute` for set-rate, `capacity` for set-capacity, `message` for announce."""
 
     calls_per_minute: Rate | UnsetType = UNSET

@@ -21,7 +21,7 @@ from waiting_room.refusals import InvalidToken, NoTicket
 if TYPE_CHECKING:
     from gateway.services import Services
     from gateway.snapshot import SaleView
-    from waiting_room.room import Place
+    from waiting_room.place import Place
 
 
 @dataclass(frozen=True, slots=True)

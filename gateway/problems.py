@@ -199,7 +199,9 @@ def _worded(row: Row, error: Exception) -> Problem:
     retry = getattr(error, "retry_after_s", None)
     if retry is None and row.status in (429, 503):
         retry = RETRY_AFTER_S
-    extra = {name: str(getattr(error, name)) for name in ("current", "wanted") if hasattr(error, name)}
+    extra: dict[str, Any] = {
+        name: str(getattr(error, name)) for name in ("current", "wanted") if hasattr(error, name)
+    }
     if hasattr(error, "failing"):
         extra["failing"] = list(error.failing)
     return Problem(

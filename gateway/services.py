@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    import redis
-    import redis.asyncio
     from litestar.types import Scope
+    from redis import Redis
+    from redis.asyncio import Redis as AsyncRedis
 
     from firstcome.settings import Settings
     from gateway.bells import Bells
@@ -53,8 +53,9 @@ class Services:
 
     settings: Settings
     db: Database
-    redis: redis.asyncio.Redis
-    redis_sync: redis.Redis
+    redis: AsyncRedis
+    redis_sync: Redis
+    rq_redis: Redis
     room: Room
     lanes: Lanes
     lane_reader: LaneReader

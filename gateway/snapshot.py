@@ -23,7 +23,7 @@ import structlog
 from gateway import views
 from gateway.bodies import LineBody, MessageBody, ProductBody, ProductList, SaleBody, SaleList
 from gateway.refusals import SnapshotStale, UnknownProduct, UnknownSale
-from shop.catalogue.reading import Catalogue, read_catalogue
+from shop.catalogue.products import Catalogue, read_catalogue
 from shop.errors import ShopError
 from shop.sales.reading import Sale
 from waiting_room.line_state import LineState
@@ -247,6 +247,10 @@ class Snapshot:
     def message(self, sale: Sale) -> MessageBody | None:
         """The operator's words to those who wait in this sale."""
         return views.message_of(sale.message_ko, sale.message_en)
+
+    def catalogue(self) -> Catalogue:
+        """The catalogue as it was read. Raises SnapshotStale."""
+        return self._present_shelf().catalogue
 
     def pictures(self) -> Pictures:
         """Products and sales as they are shown, with their JSON. Raises SnapshotStale."""

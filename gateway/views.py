@@ -16,7 +16,7 @@ from gateway.bodies import (
     SaleItemBody,
     StockBody,
 )
-from shop.catalogue.reading import Product
+from shop.catalogue.rules import Product
 from shop.sales.publication import SalePublication
 from shop.sales.reading import Sale
 from shop.stock.publication import StockPublication

@@ -1,0 +1,81 @@
+"""My cart: a list that prefills checkout."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, delete, get, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from gateway import identity
+from gateway.bodies import CartBody, CartItemBody
+from gateway.documenting import refuses
+from gateway.inputs import CartQuantity
+from gateway.services import Services
+from shop.cart import cart
+
+AnyRequest = Request[Any, Any, Any]
+
+_MINE = ("two_identities", "not_signed_in", "forbidden", "foreign_request", "unavailable")
+
+
+@get("/cart", tags=["catalogue"], sync_to_thread=True, responses=refuses(*_MINE))
+def read_cart(request: AnyRequest, services: NamedDependency[Services]) -> CartBody:
+    """What I mean to buy."""
+    return _cart(services, identity.require_buyer(request).subject_id)
+
+
+@put(
+    "/cart/items/{product_id:str}",
+    tags=["catalogue"],
+    sync_to_thread=True,
+    responses=refuses(
+        *_MINE, "unreadable_body", "unsupported_media_type", "bad_fields", "unknown_product", "cart_full"
+    ),
+)
+def put_item(
+    product_id: FromPath[str],
+    data: JSONBody[CartQuantity],
+    request: AnyRequest,
+    services: NamedDependency[Services],
+) -> CartBody:
+    """Have exactly so many of this product in the cart."""
+    account_id = identity.require_buyer(request).subject_id
+    cart.put_item(services.db, account_id, product_id, data.quantity)
+    return _cart(services, account_id)
+
+
+@delete(
+    "/cart/items/{product_id:str}",
+    tags=["catalogue"],
+    sync_to_thread=True,
+    status_code=200,
+    responses=refuses(*_MINE),
+)
+def remove_item(
+    product_id: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
+) -> CartBody:
+    """Have none of this product in the cart."""
+    account_id = identity.require_buyer(request).subject_id
+    cart.remove_item(services.db, account_id, product_id)
+    return _cart(services, account_id)
+
+
+def _cart(services: Services, account_id: str) -> CartBody:
+    return CartBody(
+        items=[
+            CartItemBody(
+                product_id=item.product_id,
+                quantity=item.quantity,
+                title=item.title,
+                price=item.price,
+                currency=item.currency,
+                image=item.image,
+            )
+            for item in cart.read_cart(services.db, account_id)
+        ]
+    )
+
+
+HANDLERS = [read_cart, put_item, remove_item]

@@ -1,0 +1,242 @@
+"""The line of a sale: its shared state, and the caller's own place in it.
+
+The shared state and the poll are answered in plain ASGI: they are what a crowd asks. Neither touches the database.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import HttpMethod, Request, Response, delete, get, post, put, route
+from litestar.datastructures import Cookie
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from gateway import identity, line
+from gateway.bodies import LineBody, PassBody, TicketBody
+from gateway.documenting import refuses
+from gateway.identity import Principal
+from gateway.plain import Header, Receive, Scope, Send, cookies, header, plain, send_bytes
+from gateway.problems import MEDIA_TYPE, body_of, headers_of, problem_of
+from gateway.refusals import GatewayRefused, NotSignedIn, UnknownSale, WrongRole
+from gateway.services import Services, services_of
+
+AnyRequest = Request[Any, Any, Any]
+
+TICKET_HEADER = "waiting-room-ticket"
+# A ticket is worth something as long as its sale; a browser may forget it after this long without a visit.
+TICKET_COOKIE_S = 7 * 24 * 3600
+
+_JSON: Header = (b"content-type", b"application/json")
+_NO_STORE: Header = (b"cache-control", b"no-store")
+_OPEN: tuple[Header, ...] = (
+    (b"access-control-allow-origin", b"*"),
+    (b"cross-origin-resource-policy", b"cross-origin"),
+)
+_PUBLIC: Header = (b"cache-control", b"public, max-age=1")
+_encode = msgspec.json.Encoder().encode
+
+_PLACE = ("unknown_sale", "no_ticket", "two_identities", "room_unavailable", "unavailable")
+
+
+# ---------------------------------------------------------------- what is the same for everybody
+
+
+async def serve_line(scope: Scope, _receive: Receive, send: Send) -> None:
+    """GET …/line: bytes that were encoded once, or 304."""
+    services = services_of(scope)
+    slug = scope["path_params"]["sale"]
+    try:
+        try:
+            view = services.snapshot.line(slug)
+        except UnknownSale:
+            await services.snapshot.find(slug)
+            view = services.snapshot.line(slug)
+    except GatewayRefused as refusal:
+        await _send_refusal(scope, send, refusal)
+        return
+    headers = (_JSON, _PUBLIC, (b"etag", view.etag), *_OPEN)
+    if header(scope, b"if-none-match") == view.etag.decode():
+        await send({"type": "http.response.start", "status": 304, "headers": headers[1:]})
+        await send({"type": "http.response.body", "body": b""})
+        return
+    await send_bytes(send, 200, headers, view.encoded)
+
+
+async def _send_refusal(scope: Scope, send: Send, refusal: GatewayRefused) -> None:
+    """A problem that pages of any origin may read."""
+    problem = problem_of(refusal)
+    extra = [(name.lower().encode(), value.encode()) for name, value in headers_of(problem).items()]
+    body = _encode(body_of(problem, scope["path"]))
+    await send_bytes(send, problem.status, ((b"content-type", MEDIA_TYPE.encode()), *extra, *_OPEN), body)
+
+
+@get(
+    "/sales/{sale:str}/line",
+    tags=["line"],
+    middleware=[plain(serve_line)],
+    responses=refuses("unknown_sale", "unavailable"),
+)
+async def read_line(sale: FromPath[str]) -> LineBody:
+    """The state of the line, the same for everybody: cacheable for a second, with a weak ETag; open to any origin."""
+    raise NotImplementedError(sale)
+
+
+@route("/sales/{sale:str}/line", http_method=[HttpMethod.OPTIONS], include_in_schema=False)
+async def line_options(sale: FromPath[str]) -> Response[None]:  # noqa: ARG001 - Litestar passes it by name
+    """What a browser asks before a program of another origin sends If-None-Match."""
+    allowed = {
+        "Access-Control-Allow-Origin": "*",
+        "Access-Control-Allow-Methods": "GET",
+        "Access-Control-Allow-Headers": "If-None-Match",
+        "Access-Control-Max-Age": "86400",
+        "Allow": "GET, OPTIONS",
+    }
+    return Response(None, status_code=204, headers=allowed)
+
+
+# ---------------------------------------------------------------- my place
+
+
+async def serve_poll(scope: Scope, _receive: Receive, send: Send) -> None:
+    """GET …/ticket: a poll."""
+    services = services_of(scope)
+    given = cookies(scope)
+    shown = header(scope, TICKET_HEADER.encode())
+    slug = scope["path_params"]["sale"]
+    cookie_name = await _ticket_cookie_name(services, slug)
+    kept = given.get(cookie_name)
+    principal = _who(services, header(scope, b"authorization"), given, shown or kept)
+    body = await line.look(services, slug, principal, shown or kept)
+    headers = [_JSON, _NO_STORE]
+    in_browser = shown is None and (kept is not None or (principal is not None and principal.via == "cookie"))
+    if in_browser and body.ticket != kept:
+        fresh = _ticket_cookie(services, cookie_name, body.ticket)
+        headers.append((b"set-cookie", fresh.to_header(header="").encode()))
+    await send_bytes(send, 200, headers, _encode(body))
+
+
+def _who(
+    services: Services, authorization: str | None, given: dict[str, str], ticket: str | None
+) -> Principal | None:
+    """Who polls. The ticket alone suffices, so that a session that has run out meanwhile keeps nobody from looking."""
+    try:
+        return identity.identify(services, "buyer", authorization, given)
+    except NotSignedIn:
+        if ticket:
+            return None
+        raise
+
+
+@get(
+    "/sales/{sale:str}/ticket",
+    tags=["line"],
+    middleware=[plain(serve_poll)],
+    responses=refuses(*_PLACE, "not_signed_in", "too_many_polls"),
+)
+async def read_ticket(sale: FromPath[str]) -> TicketBody:
+    """My place, by the ticket alone (`Waiting-Room-Ticket`) or by my account. Ask again after `poll_after_ms`."""
+    raise NotImplementedError(sale)
+
+
+@put(
+    "/sales/{sale:str}/ticket",
+    tags=["line"],
+    status_code=200,
+    responses=refuses(
+        *("unknown_sale", "not_signed_in", "two_identities", "foreign_request", "forbidden", "unverified"),
+        *("too_early", "line_closed", "sold_out", "room_unavailable", "unavailable"),
+    ),
+)
+async def join(
+    sale: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
+) -> Response[TicketBody]:
+    """Join the line, or come back to the own place: 201 with a new place, 200 with the one that I hold."""
+    principal = identity.require_buyer(request)
+    body, created = await line.join(services, sale, principal)
+    response = Response(body, status_code=201 if created else 200, headers={"Cache-Control": "no-store"})
+    if principal.via == "cookie":
+        name = await _ticket_cookie_name(services, sale)
+        response.set_cookie(_ticket_cookie(services, name, body.ticket))
+    return response
+
+
+@delete("/sales/{sale:str}/ticket", tags=["line"], status_code=204, responses=refuses(*_PLACE, "order_open"))
+async def leave(
+    sale: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
+) -> Response[None]:
+    """Give my place up, and the slot with it; twice is fine."""
+    principal, ticket, cookie_name = await _holder(request, services, sale)
+    await line.leave(services, sale, principal, ticket)
+    response: Response[None] = Response(None, status_code=204)
+    if cookie_name in request.cookies:
+        response.set_cookie(_ticket_cookie(services, cookie_name, "", 0))
+    return response
+
+
+@post(
+    "/sales/{sale:str}/ticket/extend",
+    tags=["line"],
+    status_code=200,
+    responses=refuses(*_PLACE, "not_called", "already_extended"),
+)
+async def extend(
+    sale: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
+) -> Response[TicketBody]:
+    """One more turn window, once."""
+    principal, ticket, _ = await _holder(request, services, sale)
+    body = await line.extend(services, sale, principal, ticket)
+    return Response(body, headers={"Cache-Control": "no-store"})
+
+
+@post(
+    "/sales/{sale:str}/pass",
+    tags=["line"],
+    status_code=200,
+    responses=refuses(
+        *_PLACE, "not_signed_in", "forbidden", "unverified", "not_called_yet", "turn_lapsed", "halted"
+    ),
+)
+async def claim(
+    sale: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
+) -> Response[PassBody]:
+    """Take my turn: the signed pass that checkout asks for. A retry gives the same bytes."""
+    principal, ticket, _ = await _holder(request, services, sale)
+    if principal is not None and principal.kind != "buyer":
+        raise WrongRole("this is for buyers")
+    body = await line.claim(services, sale, principal, ticket)
+    return Response(body, headers={"Cache-Control": "no-store"})
+
+
+# ---------------------------------------------------------------- helpers
+
+
+async def _holder(
+    request: AnyRequest, services: Services, slug: str
+) -> tuple[Principal | None, str | None, str]:
+    """Who asks, the ticket shown in header or cookie, and the cookie's name."""
+    name = await _ticket_cookie_name(services, slug)
+    ticket = request.headers.get(TICKET_HEADER) or request.cookies.get(name)
+    given = request.headers.get("authorization")
+    return _who(services, given, request.cookies, ticket), ticket, name
+
+
+async def _ticket_cookie_name(services: Services, slug: str) -> str:
+    sale = await services.snapshot.find(slug)
+    return identity.cookie_name(services.settings, f"ticket_{sale.sale_id}")
+
+
+def _ticket_cookie(services: Services, name: str, token: str, max_age_s: int = TICKET_COOKIE_S) -> Cookie:
+    return Cookie(
+        key=name,
+        value=token,
+        max_age=max_age_s,
+        path="/",
+        secure=services.settings.secure,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+HANDLERS = [read_line, line_options, read_ticket, join, leave, extend, claim]

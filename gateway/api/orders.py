@@ -1,0 +1,119 @@
+"""Orders: placing one with a pass, looking at it, cancelling it, starting its payment."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from gateway import checkout, identity, paying
+from gateway.bodies import OrderAccepted, OrderBody, OrderList, PaymentStarted
+from gateway.documenting import refuses
+from gateway.idempotency import REPLAYED_HEADER, read_key
+from gateway.inputs import NewOrder, PaymentChoice
+from gateway.services import Services
+
+AnyRequest = Request[Any, Any, Any]
+
+PASS_HEADER = "admission-pass"
+KEY_HEADER = "idempotency-key"
+
+_MINE = ("two_identities", "not_signed_in", "forbidden", "foreign_request", "unavailable")
+_BODY = ("unreadable_body", "unsupported_media_type", "bad_fields")
+_KEY = ("idempotency_key_missing", "idempotency_key_malformed", "idempotency_key_reused")
+
+
+@post(
+    "/sales/{sale:str}/orders",
+    tags=["checkout"],
+    status_code=202,
+    responses=refuses(
+        *(*_MINE, *_BODY, *_KEY, "unknown_sale", "unverified", "not_admitted", "pass_used", "over_limit"),
+        *(
+            "sold_out",
+            "not_on_sale",
+            "sale_closed",
+            "lane_busy",
+            "lane_recovering",
+            "halted",
+            "lane_unavailable",
+        ),
+    ),
+)
+async def place_order(
+    sale: FromPath[str],
+    data: JSONBody[NewOrder],
+    request: AnyRequest,
+    services: NamedDependency[Services],
+) -> Response[OrderAccepted]:
+    """Order with the pass (`Admission-Pass`) and an `Idempotency-Key`. The order takes its place at once and is decided soon."""
+    principal = identity.require_verified(identity.require_buyer(request))
+    key = read_key(request.headers.get(KEY_HEADER))
+    token = request.headers.get(PASS_HEADER)
+    placed = await checkout.place_order(services, sale, principal, token, key, data)
+    headers = {"Cache-Control": "no-store", "Location": placed.body.href}
+    if placed.replayed:
+        headers[REPLAYED_HEADER] = "true"
+    return Response(placed.body, status_code=202, headers=headers)
+
+
+@get("/orders", tags=["checkout"], responses=refuses(*_MINE, "bad_fields"))
+async def list_orders(
+    request: AnyRequest,
+    services: NamedDependency[Services],
+    cursor: Annotated[str | None, QueryParameter(description="next_cursor of the part before")] = None,
+    limit: Annotated[int, QueryParameter(description="1 to 100", ge=1, le=100)] = 20,
+) -> OrderList:
+    """My decided orders, the newest first."""
+    return await checkout.list_orders(services, identity.require_buyer(request), cursor, limit)
+
+
+@get("/orders/{order_id:str}", tags=["checkout"], responses=refuses(*_MINE, "unknown_order"))
+async def read_order(
+    order_id: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
+) -> OrderBody:
+    """One of my orders, queued or decided; somebody else's does not exist."""
+    return await checkout.read_order(services, identity.require_buyer(request), order_id)
+
+
+@post(
+    "/orders/{order_id:str}/cancel",
+    tags=["checkout"],
+    status_code=200,
+    responses=refuses(*_MINE, "unknown_order", "illegal_move", "under_review"),
+)
+async def cancel_order(
+    order_id: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
+) -> Response[OrderBody]:
+    """Cancel an order that is not paid: 200, or 202 while the payment provider is asked first."""
+    body, done = await checkout.cancel_order(services, identity.require_buyer(request), order_id)
+    return Response(body, status_code=200 if done else 202)
+
+
+@post(
+    "/orders/{order_id:str}/payment",
+    tags=["checkout"],
+    status_code=201,
+    responses=refuses(
+        *(*_MINE, *_BODY, *_KEY, "unknown_order", "unknown_provider", "illegal_move", "still_running"),
+        *("under_review", "provider_unavailable", "provider_refused", "overloaded"),
+    ),
+)
+async def start_payment(
+    order_id: FromPath[str],
+    request: AnyRequest,
+    services: NamedDependency[Services],
+    data: JSONBody[PaymentChoice | None] = None,
+) -> Response[PaymentStarted]:
+    """Open a payment (`Idempotency-Key`); the buyer pays at `checkout_url`. An open one is given again."""
+    principal = identity.require_buyer(request)
+    key = read_key(request.headers.get(KEY_HEADER))
+    provider = data.provider if data else None
+    started = await services.payments.run(paying.start_payment, services, principal, order_id, key, provider)
+    headers = {REPLAYED_HEADER: "true"} if started.replayed else {}
+    return Response(started.body, status_code=201, headers=headers)
+
+
+HANDLERS = [place_order, list_orders, read_order, cancel_order, start_payment]

@@ -1,0 +1,177 @@
+"""The gateway's composition root: connections, keys, routes, and what begins and ends with the process.
+
+The only module of the gateway that is wired to the command line's package; everything below it gets `Services`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+
+import msgspec
+import structlog
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.di import Provide
+
+from firstcome import clients, wiring
+from firstcome.settings import Settings
+from gateway import health, problems
+from gateway.api import accounts, cart, keys, line, orders, payments, products, sales
+from gateway.api.operator import desk
+from gateway.api.operator import sales as operator_sales
+from gateway.bells import Bells
+from gateway.bounded import AttemptLimiter, BoundedPool, PollLimiter
+from gateway.documenting import openapi
+from gateway.gauges import gauges_of
+from gateway.identity import Sessions, guard_changes
+from gateway.metrics import Metrics
+from gateway.pages.routes import page_routes, problem_page
+from gateway.reading import JsonBody
+from gateway.security import Layer
+from gateway.services import Services
+from gateway.snapshot import Snapshot
+from shop.orders.receipt import ReceiptKeys
+from waiting_room.passes import PassReader, PassSigner, jwks
+from waiting_room.polling import PollLimits
+from waiting_room.room import Room
+from waiting_room.ticket import TicketKeys
+from workers.lanes import Doorbell, LaneReader, Lanes
+
+log = structlog.get_logger(__name__)
+
+LARGEST_BODY = 65_536
+LAY_DOWN_METRICS_EVERY_S = 1.0
+# More calls than the database has connections wait a little for one; far more than that are refused at once.
+WAITING_PER_CONNECTION = 20
+PAYMENT_THREADS, PAYMENT_QUEUE = 8, 64
+
+
+def create_app(settings: Settings) -> Litestar:
+    """The whole gateway as one ASGI application. Connects with the first request; raises nothing that a store could cause."""
+    services = build_services(settings)
+    app = Litestar(
+        route_handlers=[*_api(), *health.HANDLERS, *keys.HANDLERS, *page_routes(demo_mode=settings.demo)],
+        dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
+        guards=[guard_changes],
+        exception_handlers=problems.handlers(),
+        openapi_config=openapi(version("firstcome")),
+        request_max_body_size=LARGEST_BODY,
+        state=State({"services": services, "render_problem": problem_page}),
+        lifespan=[_lifespan],
+        logging_config=None,
+    )
+    app.asgi_handler = Layer(app.asgi_handler, settings, services.metrics, [settings.simulator_url])
+    return app
+
+
+def _api() -> list[Router]:
+    rooms = [accounts, products, cart, sales, line, orders, payments]
+    public = [handler for room in rooms for handler in room.HANDLERS]
+    desks = [*desk.HANDLERS, *operator_sales.HANDLERS]
+    return [
+        Router("/api/v1", route_handlers=public, dto=JsonBody, return_dto=None),
+        Router("/api/v1/operator", route_handlers=desks, dto=JsonBody, return_dto=None),
+    ]
+
+
+def build_services(settings: Settings) -> Services:
+    """Everything that requests need; connections open with their first use."""
+    derive = settings.keyring.derive
+    passes, tickets = derive("pass"), derive("ticket")
+    redis = clients.redis_async(settings.redis_url)
+    redis_sync, rq_redis = clients.redis_sync(settings.redis_url), clients.rq_redis(settings.rq_redis_url)
+    db = wiring.database(settings)
+    limits = PollLimits(floor_ms=settings.poll_floor_ms, ceiling_ms=settings.poll_ceiling_ms)
+    room = Room(redis, unseen_ms=round(settings.unseen_s * 1000), polls=limits)
+    kit = wiring.account_kit(settings)
+    receipts = derive("receipt")
+    services = Services(
+        settings=settings,
+        db=db,
+        redis=redis,
+        redis_sync=redis_sync,
+        rq_redis=rq_redis,
+        room=room,
+        lanes=Lanes(
+            redis,
+            max_age_s=settings.lane_max_age_s,
+            max_length=settings.lane_max_length,
+            slot_grace_s=settings.slot_grace_s,
+        ),
+        lane_reader=LaneReader(redis_sync),
+        bells=Bells(Doorbell(rq_redis)),
+        vault=kit.vault,
+        kit=kit,
+        sessions=Sessions(derive("session"), derive("csrf")),
+        ticket_keys=TicketKeys(tickets.by_id),
+        ticket_id_keys=derive("ticket-id"),
+        order_id_keys=derive("order-id"),
+        receipt_keys=ReceiptKeys(receipts.active, receipts.by_id),
+        idempotency_keys=derive("idempotency"),
+        pass_signer=PassSigner(passes.active, passes.by_id),
+        pass_reader=PassReader(passes.by_id),
+        jwks=msgspec.json.encode(jwks(passes.by_id)),
+        snapshot=Snapshot(db, room, limits),
+        polls=PollLimiter(),
+        attempts=AttemptLimiter(),
+        metrics=Metrics(settings.data_dir / "metrics"),
+        providers=wiring.providers(settings),
+        blocking=BoundedPool(
+            settings.pool_size + 3, settings.pool_size * WAITING_PER_CONNECTION, name="blocking"
+        ),
+        hashing=BoundedPool(settings.login_threads, settings.login_queue, name="hashing"),
+        payments=BoundedPool(PAYMENT_THREADS, PAYMENT_QUEUE, name="payments"),
+    )
+    services.metrics.gauges = lambda: gauges_of(services)
+    return services
+
+
+@asynccontextmanager
+async def _lifespan(app: Litestar) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    asyncio.get_running_loop().set_default_executor(services.blocking)
+    await services.snapshot.renew()
+    tasks = [
+        asyncio.create_task(services.snapshot.run()),
+        asyncio.create_task(_lay_down_metrics(services.metrics)),
+    ]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await _close(services)
+
+
+async def _lay_down_metrics(metrics: Metrics) -> None:
+    """Let the other processes of this machine see what this one counts."""
+    waits = LAY_DOWN_METRICS_EVERY_S
+    while True:
+        try:
+            await asyncio.to_thread(metrics.lay_down)
+            waits = LAY_DOWN_METRICS_EVERY_S
+        except OSError as error:
+            waits = min(60.0, waits * 2)
+            log.warning("metrics_not_laid_down", error=str(error), again_in_s=math.ceil(waits))
+        await asyncio.sleep(waits)
+
+
+async def _close(services: Services) -> None:
+    """Let go of everything. What was accepted is kept by the stores."""
+    services.hashing.shutdown(wait=False, cancel_futures=True)
+    services.payments.shutdown(wait=False, cancel_futures=True)
+    await asyncio.to_thread(services.bells.close)
+    services.snapshot.close()
+    services.metrics.take_away()
+    for provider in services.providers.values():
+        with suppress(AttributeError):
+            provider.close()  # type: ignore[attr-defined]
+    await services.redis.aclose()
+    services.redis_sync.close()
+    services.rq_redis.close()
+    services.db.dispose()

@@ -1,0 +1,92 @@
+"""Is this process alive, and can it serve: /health/live asks nobody, /health/ready asks every dependency, /metrics counts.
+
+A dependency that fails is named, with nothing about where it is or why.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from litestar import Response, get
+from litestar.di import NamedDependency
+
+from gateway import metrics
+from gateway.bodies import HealthBody
+from gateway.documenting import refuses
+from gateway.refusals import NotReady
+from gateway.services import Services
+from shop.storage.migrate import schema_is_current
+
+log = structlog.get_logger(__name__)
+
+WITHIN_S = 3.0
+# A process whose picture is older than this has lost a store for longer than a moment.
+OLDEST_SNAPSHOT_S = 10.0
+
+Check = Callable[[Services], Awaitable[bool]]
+
+
+@get("/health/live", sync_to_thread=False, tags=["health"])
+def live() -> HealthBody:
+    """The process answers."""
+    return HealthBody(status="ok", checks={})
+
+
+@get("/health/ready", tags=["health"], responses=refuses("not_ready"))
+async def ready(services: NamedDependency[Services]) -> HealthBody:
+    """Every dependency answers; `failing` of the problem names those that do not."""
+    outcomes = await asyncio.gather(*(_passes(name, check, services) for name, check in _CHECKS.items()))
+    failing = [name for name, passed in zip(_CHECKS, outcomes, strict=True) if not passed]
+    if failing:
+        raise NotReady(failing)
+    return HealthBody(status="ready", checks=dict.fromkeys(_CHECKS, "ok"))
+
+
+@get("/metrics", sync_to_thread=True, include_in_schema=False)
+def show_metrics(services: NamedDependency[Services]) -> Response[bytes]:
+    """All processes of this machine, for Prometheus."""
+    return Response(services.metrics.render(), media_type=metrics.CONTENT_TYPE)
+
+
+async def _passes(name: str, check: Check, services: Services) -> bool:
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            return await check(services)
+    except Exception as error:  # noqa: BLE001 - whatever keeps a dependency from answering, it is not ready
+        log.warning("not_ready", check=name, error=type(error).__name__)
+        return False
+
+
+async def _database(services: Services) -> bool:
+    await services.threads(services.db.check)
+    return True
+
+
+async def _schema(services: Services) -> bool:
+    return await services.threads(schema_is_current, services.db)
+
+
+async def _redis(services: Services) -> bool:
+    return bool(await services.redis.ping())
+
+
+async def _queue(services: Services) -> bool:
+    return bool(await services.threads(services.rq_redis.ping))
+
+
+async def _snapshot(services: Services) -> bool:
+    return all(age is not None and age < OLDEST_SNAPSHOT_S for age in services.snapshot.age_s)
+
+
+_CHECKS: dict[str, Check] = {
+    "database": _database,
+    "schema": _schema,
+    "redis": _redis,
+    "queue": _queue,
+    "snapshot": _snapshot,
+}
+
+HANDLERS: list[Any] = [live, ready, show_metrics]
