@@ -156,8 +156,9 @@ def _password_now(tx: Tx, subject: _Subject) -> str | None:
 
 
 def _refresh(tx: Tx, kit: AccountKit, token: str) -> SignedIn | None:
-    session_id, _, rest = token.partition(".")
-    secret = rest.partition(".")[0]
+    if token.count(".") != 2:
+        return None
+    session_id, secret, _mark = token.split(".")
     row = tx.first(select(sessions).where(sessions.c.session_id == session_id).with_for_update())
     if row is None or row.revoked_at is not None or row.expires_at <= tx.now:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -57,8 +58,12 @@ def test_many_processes_at_once_carry_out_each_effect_once(db: Database, kit: Ac
     want(db, kit, *(str(number) for number in range(20)))
     done: list[str] = []
 
+    def slow(payload: dict[str, Any]) -> None:
+        done.append(payload["payment_id"])
+        time.sleep(0.01)  # a provider takes its time, so that the others come by while it is under way
+
     def work(_: int) -> int:
-        return deliver_due(db, kit.vault, {"refund": lambda payload: done.append(payload["payment_id"])})
+        return deliver_due(db, kit.vault, {"refund": slow})
 
     with ThreadPoolExecutor(4) as workers:
         assert sum(workers.map(work, range(4))) == 20
