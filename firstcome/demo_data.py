@@ -21,13 +21,14 @@ from gateway.identity import Sessions
 from shop.accounts.kit import AccountKit
 from shop.accounts.operators import create_operator
 from shop.accounts.passwords import Hasher
-from shop.accounts.rules import OperatorExists
+from shop.accounts.rules import Kind, OperatorExists
+from shop.accounts.sessions import SignedIn
 from shop.accounts.signup import create_verified_account
 from shop.sales.create import create_sale
 from shop.sales.reading import Sale, sale_by_slug
 from shop.sales.rules import Control, ItemDraft, SaleDraft, UnknownSale
 from shop.storage.database import Database, Tx
-from shop.storage.tables import operators, products, sales
+from shop.storage.tables import operators, products, sales, sessions
 
 SLUG = "demo"
 BUYERS = 50
@@ -124,32 +125,41 @@ def tokens(settings: Settings, count: int) -> Iterator[str]:
     kit = dataclasses.replace(wiring.account_kit(settings), hasher=Hasher(memory_kib=8, time_cost=1))
     emails = [buyer_email(number) for number in range(1, min(count, BUYERS) + 1)]
     emails += [f"crowd{number}@example.test" for number in range(1, count - len(emails) + 1)]
-    keys, csrf_keys = settings.keyring.derive("session"), settings.keyring.derive("csrf")
-    sessions = Sessions(keys, csrf_keys)
 
     def account(email: str) -> str:
         return create_verified_account(db, kit, email, secrets.token_urlsafe(12), email.partition("@")[0])
 
     try:
         with ThreadPoolExecutor(HASHING_THREADS) as pool:
-            for email, account_id in zip(emails, pool.map(account, emails), strict=True):
-                token = sessions.issue(_Holder(account_id), TOKEN_LIFE_S)
-                yield json.dumps({"email": email, "account_id": account_id, "access_token": token})
+            account_ids = list(pool.map(account, emails))
+        signed_in = db.run(_sign_in, account_ids)
     finally:
         db.dispose()
+    signer = Sessions(settings.keyring.derive("session"), settings.keyring.derive("csrf"))
+    for email, one in zip(emails, signed_in, strict=True):
+        token = signer.issue(one, TOKEN_LIFE_S)
+        yield json.dumps({"email": email, "account_id": one.subject_id, "access_token": token})
 
 
-@dataclass(frozen=True, slots=True)
-class _Holder:
-    """Somebody signed in without a sign-in; see `gateway.identity.SignedIn`."""
-
-    subject_id: str
-    kind: str = "buyer"
-    role: str = ""
-    verified: bool = True
-    session_id: str = "demo-tokens"
-    refresh_token: str = ""
-    expires_at: datetime = datetime.max
+def _sign_in(tx: Tx, account_ids: Sequence[str]) -> list[SignedIn]:
+    """Sessions without a refresh token, one for each account."""
+    until = tx.now + timedelta(seconds=TOKEN_LIFE_S)
+    signed_in = [
+        SignedIn(account_id, Kind.BUYER, "", True, secrets.token_urlsafe(12), "", until)
+        for account_id in account_ids
+    ]
+    rows = [
+        {
+            "session_id": one.session_id,
+            "subject_id": one.subject_id,
+            "subject_kind": one.kind,
+            "created_at": tx.now,
+            "expires_at": until,
+        }
+        for one in signed_in
+    ]
+    tx.insert(sessions, rows)
+    return signed_in
 
 
 def _people(db: Database, kit: AccountKit) -> None:
