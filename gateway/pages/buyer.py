@@ -1,0 +1,136 @@
+"""The public pages: what is sold, one sale, and joining its line. Strangers are answered from the snapshot, once a second."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+
+from gateway import line
+from gateway.bodies import SaleBody
+from gateway.identity import cookie_name, require_buyer
+from gateway.pages.line import remember_place
+from gateway.pages.render import (
+    PUBLIC,
+    REFUSALS,
+    AnyRequest,
+    Visitor,
+    page,
+    problem_from,
+    see_other,
+    services_for,
+    visitor_of,
+)
+from gateway.problems import Problem
+from gateway.refusals import NotSignedIn, NotVerified
+from gateway.services import Services
+
+# Phases in which joining is worth a button; whether it is granted is decided by the line.
+JOINABLE = frozenset({"lobby", "open", "paused", "halted", "all_held"})
+
+_kept: dict[tuple[str, str], tuple[float, str]] = {}
+_MOST_KEPT = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SaleShown:
+    """A sale with the length of its line, None where that is not known."""
+
+    sale: SaleBody
+    waiting: int | None
+
+    @property
+    def joinable(self) -> bool:
+        return self.sale.phase in JOINABLE
+
+
+def shown(services: Services, sale: SaleBody) -> SaleShown:
+    """A sale with its line, from the snapshot."""
+    state = services.snapshot.state(sale.slug)
+    return SaleShown(sale, state.waiting if state is not None and state.confirmed else None)
+
+
+def message_in(visitor: Visitor, sale: SaleBody) -> str:
+    """The operator's words in the reader's language."""
+    return getattr(sale.message, visitor.locale, "") if sale.message else ""
+
+
+def for_strangers(
+    request: AnyRequest, visitor: Visitor, render: Callable[[], Response[str]]
+) -> Response[str]:
+    """A page that looks alike for all strangers: rendered once a second in this process, and cacheable as long."""
+    if visitor.principal is not None:
+        return render()
+    key = (request.scope["path"], visitor.locale)
+    found = _kept.get(key)
+    if found is None or time.monotonic() - found[0] > 1.0:
+        if len(_kept) >= _MOST_KEPT:
+            _kept.clear()
+        found = _kept[key] = (time.monotonic(), render().content)
+    return Response(found[1], media_type="text/html; charset=utf-8", headers=PUBLIC)
+
+
+@get("/", include_in_schema=False)
+async def home(request: AnyRequest) -> Response[str]:
+    """Sales and products."""
+    services, visitor = services_for(request), visitor_of(request)
+
+    def render() -> Response[str]:
+        sales = [shown(services, sale) for sale in services.snapshot.sales()]
+        return page(request, "buyer/home.html", sales=sales, products=services.snapshot.products())
+
+    return for_strangers(request, visitor, render)
+
+
+@get("/sales/{sale:str}", include_in_schema=False)
+async def sale_page(request: AnyRequest, sale: FromPath[str]) -> Response[str]:
+    """One sale: its products, its times, its line, and the way in."""
+    visitor = visitor_of(request)
+    return for_strangers(request, visitor, lambda: render_sale(request, visitor, sale))
+
+
+def render_sale(
+    request: AnyRequest, visitor: Visitor, slug: str, problem: Problem | None = None
+) -> Response[str]:
+    """The sale's page, with what was refused above it."""
+    services = services_for(request)
+    seen = shown(services, services.snapshot.sale_body(slug))
+    return page(
+        request,
+        "buyer/sale.html",
+        problem=problem,
+        shown=seen,
+        sale=seen.sale,
+        message=message_in(visitor, seen.sale),
+        has_ticket=_has_ticket(request, visitor, services, slug),
+    )
+
+
+def _has_ticket(request: AnyRequest, visitor: Visitor, services: Services, slug: str) -> bool:
+    """Whether this browser holds a ticket of the sale. Only for a link; the line itself knows better."""
+    name = cookie_name(services.settings, f"ticket_{services.snapshot.sale(slug).sale_id}")
+    return visitor.is_buyer and bool(request.cookies.get(name))
+
+
+@post("/sales/{sale:str}/join", include_in_schema=False)
+async def join(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
+    """Take a place in the line, or come back to a missed turn."""
+    services, visitor = services_for(request), visitor_of(request)
+    try:
+        body, _ = await line.join(services, sale, require_buyer(request))
+    except NotSignedIn:
+        return see_other(f"/login?next=/sales/{sale}")
+    except NotVerified:
+        return see_other(f"/verify?next=/sales/{sale}")
+    except REFUSALS as error:
+        return render_sale(request, visitor, sale, problem_from(error))
+    answer = see_other(f"/sales/{sale}/line")
+    remember_place(request, answer, services, body, begun=True)
+    return answer
+
+
+HANDLERS: list[Any] = [home, sale_page, join]

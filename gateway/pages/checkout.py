@@ -1,0 +1,166 @@
+"""The checkout page of one sale: what to buy and where to send it. Opens with the pass that this browser holds."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+
+from gateway import checkout, line
+from gateway.bodies import FieldFault, SaleBody, SaleItemBody
+from gateway.identity import Principal, cookie, cookie_name, require_buyer
+from gateway.inputs import NewOrder
+from gateway.pages.line import remember_pass, ticket_token
+from gateway.pages.render import (
+    REFUSALS,
+    AnyRequest,
+    Form,
+    form_of,
+    page,
+    problem_from,
+    see_other,
+    services_for,
+)
+from gateway.problems import Problem
+from gateway.reading import check
+from gateway.refusals import BadFields
+from gateway.services import Services
+from shop.accounts.addresses import list_addresses
+from shop.cart.cart import read_cart
+from waiting_room.refusals import InvalidToken, NoTicket
+
+QUANTITY = "quantity-"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A product of the sale, and how many of it are filled in."""
+
+    item: SaleItemBody
+    quantity: int
+
+
+@get("/sales/{sale:str}/checkout", include_in_schema=False)
+async def checkout_page(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
+    """The form of an order. Without a pass that is still good, back to the line."""
+    services, principal = services_for(request), require_buyer(request)
+    answer = see_other(f"/sales/{sale}/line")
+    token = _pass_token(request, services, sale)
+    if _pass_end(services, token) is None:
+        # On another device the same place has the same pass; whoever is only called starts the checkout on the line's page.
+        try:
+            place = await line.look(services, sale, principal, ticket_token(request, services, sale))
+        except NoTicket:
+            return answer
+        if place.state != "admitted":
+            return answer
+        admission = await line.claim(services, sale, principal, ticket_token(request, services, sale))
+        answer = see_other(f"/sales/{sale}/checkout")
+        if token != admission.pass_:  # the browser takes it, or it would go in a circle
+            remember_pass(answer, services, sale, admission)
+            return answer
+        return see_other(f"/sales/{sale}/line")
+    return await _render(request, services, principal, sale, None)
+
+
+async def _render(
+    request: AnyRequest,
+    services: Services,
+    principal: Principal,
+    slug: str,
+    form: Form | None,
+    problem: Problem | None = None,
+) -> Response[str]:
+    body = services.snapshot.sale_body(slug)
+    cart = {} if form is not None else await services.threads(_in_cart, services, principal.subject_id)
+    key = form["idempotency_key"] if form is not None else ""
+    if not key or (problem is not None and problem.code == "idempotency_key_reused"):
+        key = secrets.token_urlsafe(18)
+    return page(
+        request,
+        "buyer/checkout.html",
+        problem=problem,
+        sale=body,
+        choices=_choices(body, form, cart),
+        chosen_address=form["address_id"] if form is not None else None,
+        idempotency_key=key,
+        addresses=await services.threads(list_addresses, services.db, services.kit, principal.subject_id),
+        pass_expires_at=_pass_end(services, _pass_token(request, services, slug)),
+        hold_s=services.snapshot.sale(slug).hold_s,
+    )
+
+
+def _choices(sale: SaleBody, form: Form | None, cart: dict[str, int]) -> list[Choice]:
+    """What is filled in: what was typed, else the cart as far as the sale offers it, else one of a single product."""
+    if form is not None:
+        typed = {item.product_id: form[QUANTITY + item.product_id] for item in sale.items}
+        return [Choice(item, _count(typed[item.product_id])) for item in sale.items]
+    wished = {item.product_id: min(cart.get(item.product_id, 0), item.limit_per_buyer) for item in sale.items}
+    if not any(wished.values()) and len(sale.items) == 1:
+        wished[sale.items[0].product_id] = 1
+    return [Choice(item, wished[item.product_id]) for item in sale.items]
+
+
+def _count(text: str) -> int:
+    return int(text) if text.isdecimal() and len(text) < 5 else 0
+
+
+def _in_cart(services: Services, account_id: str) -> dict[str, int]:
+    return {item.product_id: item.quantity for item in read_cart(services.db, account_id)}
+
+
+def _pass_token(request: AnyRequest, services: Services, slug: str) -> str | None:
+    name = f"pass_{services.snapshot.sale(slug).sale_id}"
+    return request.cookies.get(cookie_name(services.settings, name)) or None
+
+
+def _pass_end(services: Services, token: str | None) -> datetime | None:
+    """Until when the pass opens the checkout; None when it does not."""
+    try:
+        admission = services.pass_reader.read(token or "", round(time.time() * 1000))
+    except InvalidToken:
+        return None
+    return datetime.fromtimestamp(admission.exp, tz=UTC)
+
+
+@post("/sales/{sale:str}/checkout", include_in_schema=False)
+async def place_order(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
+    """Send the order into the sale's lane, and go on to its page."""
+    services, principal = services_for(request), require_buyer(request)
+    form = await form_of(request)
+    try:
+        placed = await checkout.place_order(
+            services,
+            sale,
+            principal,
+            _pass_token(request, services, sale),
+            form["idempotency_key"],
+            _order(form),
+        )
+    except REFUSALS as error:
+        return await _render(request, services, principal, sale, form, problem_from(error))
+    answer = see_other(f"/orders/{placed.body.order_id}")
+    closes_in_s = int((services.snapshot.sale(sale).closes_at - datetime.now(UTC)).total_seconds())
+    name = f"receipt_{services.snapshot.sale(sale).sale_id}"
+    answer.set_cookie(cookie(services.settings, name, placed.body.receipt, max(3600, closes_in_s + 3600)))
+    return answer
+
+
+def _order(form: Form) -> NewOrder:
+    """The order as the form says it. Raises BadFields."""
+    lines = [
+        {"product_id": name.removeprefix(QUANTITY), "quantity": _count(value)}
+        for name, value in form.items()
+        if name.startswith(QUANTITY) and _count(value) > 0
+    ]
+    if not lines:
+        raise BadFields([FieldFault(field="quantity", message="choose at least one product")])
+    return check({"lines": lines, "address_id": form["address_id"] or None}, NewOrder)
+
+
+HANDLERS: list[Any] = [checkout_page, place_order]

@@ -1,0 +1,198 @@
+"""The waiting page: the buyer's place, and the forms by which it is claimed, extended and left. Works without a script."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import ceil
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+
+from gateway import line
+from gateway.bodies import PassBody, TicketBody
+from gateway.identity import cookie, cookie_name, principal_of
+from gateway.pages.render import (
+    REFUSALS,
+    AnyRequest,
+    Visitor,
+    page,
+    problem_from,
+    see_other,
+    services_for,
+    visitor_of,
+)
+from gateway.problems import Problem
+from gateway.refusals import NotSignedIn, NotVerified, TooManyPolls
+from gateway.services import Services
+from waiting_room.refusals import NoTicket
+
+# States after which nothing changes by itself.
+ENDED = frozenset({"done", "left", "lapsed", "closed"})
+# Without a script the page loads itself anew; more often than this nobody could use a form.
+SLOWEST_REFRESH_S = 30
+FASTEST_REFRESH_S = {"called": 8, "admitted": 15}
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """The way from joining to the front: `percent` of it is done, the marker stands at `x` percent of the track."""
+
+    start: int
+    percent: float
+
+    @property
+    def x(self) -> float:
+        return 2 + self.percent * 0.9
+
+
+def progress(place: TicketBody, start: int | None) -> Progress:
+    """How far the buyer has come; `start` is how many were ahead when they joined, if this browser remembers."""
+    ahead = place.ahead or 0
+    begun = max(ahead, start if start is not None else (place.number or 1) - 1)
+    return Progress(begun, round(100 * (begun - ahead) / begun, 2) if begun else 100.0)
+
+
+def refresh_s(place: TicketBody) -> int | None:
+    """Seconds until the page without a script looks again; None when there is nothing to wait for."""
+    if place.state in ENDED:
+        return None
+    wished = ceil(place.poll_after_ms / 1000)
+    return max(FASTEST_REFRESH_S.get(place.state, 3), min(SLOWEST_REFRESH_S, wished))
+
+
+@get("/sales/{sale:str}/line", include_in_schema=False)
+async def line_page(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
+    """My place in the line; without one, back to the sale."""
+    try:
+        return await render_line(request, sale)
+    except NoTicket:
+        return see_other(f"/sales/{sale}")
+
+
+async def render_line(request: AnyRequest, slug: str, problem: Problem | None = None) -> Response[str]:
+    """The waiting page, with what was refused above it. Raises NoTicket, UnknownSale, RoomUnavailable."""
+    services, visitor = services_for(request), visitor_of(request)
+    place = await _look(services, slug, visitor, ticket_token(request, services, slug))
+    sale_id = services.snapshot.sale(slug).sale_id
+    start = request.cookies.get(cookie_name(services.settings, f"start_{sale_id}"), "")
+    way = progress(place, int(start) if start.isdecimal() and len(start) < 10 else None)
+    answer = page(request, "buyer/line.html", problem=problem, **_values(services, visitor, place, way))
+    remember_place(request, answer, services, place)
+    return answer
+
+
+def _values(services: Services, visitor: Visitor, place: TicketBody, way: Progress) -> dict[str, Any]:
+    words, sale = visitor.words, services.snapshot.sale(place.sale)
+    sentences = dict(words.sentences())
+    key = "title-lobby" if place.state == "waiting" and place.ahead is None else f"title-{place.state}"
+    left = words.time_left(place.turn_expires_at, datetime.now(UTC)) if place.turn_expires_at else ""
+    title = sentences[key].replace("{ahead}", words.number(place.ahead or 0)).replace("{left}", left)
+    return {
+        "sale": sale,
+        "joinable": place.state in ("left", "lapsed"),
+        "place": place,
+        "title": f"{title} · {sale.title}",
+        "refresh_s": refresh_s(place),
+        "poll_ceiling_ms": services.settings.poll_ceiling_ms,
+        "start_ahead": way.start,
+        "progress": way.percent,
+        "track_x": way.x,
+        "headlines": words.headlines(),
+        "leads": words.leads(),
+        "outlooks": words.outlooks(),
+        "reasons": words.reasons(),
+        "sentences": words.sentences(),
+        "words": words.estimate_words(),
+        "message": getattr(place.message, visitor.locale, "") if place.message else "",
+        "turn_window_s": sale.turn_window_s,
+        "comeback_s": sale.comeback_s,
+        "claimable": visitor.is_buyer,
+    }
+
+
+async def _look(services: Services, slug: str, visitor: Visitor, token: str | None) -> TicketBody:
+    """My place. A page that is loaded too often waits a moment instead of showing a problem."""
+    try:
+        return await line.look(services, slug, visitor.principal, token)
+    except TooManyPolls as error:
+        await asyncio.sleep(min(5, error.retry_after_s))
+        return await line.look(services, slug, visitor.principal, token)
+
+
+def ticket_token(request: AnyRequest, services: Services, slug: str) -> str | None:
+    """The ticket that this browser holds for the sale."""
+    sale = services.snapshot.sale(slug)
+    return request.cookies.get(cookie_name(services.settings, f"ticket_{sale.sale_id}")) or None
+
+
+def remember_place(
+    request: AnyRequest, answer: Response[Any], services: Services, place: TicketBody, *, begun: bool = False
+) -> None:
+    """Let the browser keep its ticket, and at the beginning how many were ahead."""
+    sale = services.snapshot.sale(place.sale)
+    life_s = max(3600, int((sale.closes_at - datetime.now(UTC)).total_seconds()) + 3600)
+    if request.cookies.get(cookie_name(services.settings, f"ticket_{sale.sale_id}")) != place.ticket:
+        answer.set_cookie(cookie(services.settings, f"ticket_{sale.sale_id}", place.ticket, life_s))
+    if begun and place.ahead is not None:
+        answer.set_cookie(cookie(services.settings, f"start_{sale.sale_id}", str(place.ahead), life_s))
+
+
+def remember_pass(answer: Response[Any], services: Services, slug: str, admission: PassBody) -> None:
+    """Let the browser keep its pass for as long as it is good."""
+    sale = services.snapshot.sale(slug)
+    life_s = max(1, int((admission.expires_at - datetime.now(UTC)).total_seconds()))
+    answer.set_cookie(cookie(services.settings, f"pass_{sale.sale_id}", admission.pass_, life_s))
+
+
+# ---------------------------------------------------------------- forms
+
+
+@post("/sales/{sale:str}/claim", include_in_schema=False)
+async def claim(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
+    """Start the checkout."""
+    services, principal = services_for(request), principal_of(request)
+    try:
+        admission = await line.claim(services, sale, principal, ticket_token(request, services, sale))
+    except NotSignedIn:
+        return see_other(f"/login?next=/sales/{sale}/line")
+    except NotVerified:
+        return see_other(f"/verify?next=/sales/{sale}/line")
+    except NoTicket:
+        return see_other(f"/sales/{sale}")
+    except REFUSALS as error:
+        return await render_line(request, sale, problem_from(error))
+    answer = see_other(f"/sales/{sale}/checkout")
+    remember_pass(answer, services, sale, admission)
+    return answer
+
+
+@post("/sales/{sale:str}/extend", include_in_schema=False)
+async def extend(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
+    """One more turn window."""
+    services = services_for(request)
+    try:
+        await line.extend(services, sale, principal_of(request), ticket_token(request, services, sale))
+    except NoTicket:
+        return see_other(f"/sales/{sale}")
+    except REFUSALS as error:
+        return await render_line(request, sale, problem_from(error))
+    return see_other(f"/sales/{sale}/line")
+
+
+@post("/sales/{sale:str}/leave", include_in_schema=False)
+async def leave(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
+    """Give the place up."""
+    services = services_for(request)
+    try:
+        await line.leave(services, sale, principal_of(request), ticket_token(request, services, sale))
+    except NoTicket:
+        return see_other(f"/sales/{sale}")
+    except REFUSALS as error:
+        return await render_line(request, sale, problem_from(error))
+    return see_other(f"/sales/{sale}/line")
+
+
+HANDLERS: list[Any] = [line_page, claim, extend, leave]

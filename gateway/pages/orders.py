@@ -1,0 +1,143 @@
+"""My orders, one order on its way to being paid, coming back from the payment provider, and my cart."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from litestar import Response, get, post
+from litestar.params import FromPath, FromQuery
+from litestar.response import Redirect
+
+from gateway import checkout, paying
+from gateway.bodies import OrderBody
+from gateway.identity import require_buyer
+from gateway.inputs import CartQuantity
+from gateway.pages.render import (
+    REFUSALS,
+    AnyRequest,
+    form_of,
+    page,
+    problem_from,
+    see_other,
+    services_for,
+)
+from gateway.problems import Problem
+from gateway.reading import check
+from shop.cart.cart import put_item, read_cart, remove_item
+
+# How soon an order's page looks again, in seconds; states that are not named change only by the buyer's own doing.
+WATCHED = {"queued": 2, "paying": 3, "reserved": 10, "refunding": 15}
+
+
+@get("/orders", include_in_schema=False)
+async def orders_page(request: AnyRequest, cursor: FromQuery[str | None] = None) -> Response[str]:
+    """My orders, the newest first."""
+    services, principal = services_for(request), require_buyer(request)
+    found = await checkout.list_orders(services, principal, cursor)
+    older = f"/orders?cursor={found.next_cursor}" if found.next_cursor else None
+    return page(request, "buyer/orders.html", orders=found.items, next_href=older)
+
+
+@get("/orders/{order_id:str}", include_in_schema=False)
+async def order_page(request: AnyRequest, order_id: FromPath[str]) -> Response[str]:
+    """One order: what has become of it, and what comes next."""
+    return await _render(request, order_id)
+
+
+async def _render(request: AnyRequest, order_id: str, problem: Problem | None = None) -> Response[str]:
+    order = await checkout.read_order(services_for(request), require_buyer(request), order_id)
+    return page(
+        request,
+        "buyer/order.html",
+        problem=problem,
+        order=order,
+        refresh_s=WATCHED.get(order.state),
+        idempotency_key=secrets.token_urlsafe(18),
+        tried_to_pay=_tried_in_vain(order),
+        sale_slug=order.sale,
+    )
+
+
+def _tried_in_vain(order: OrderBody) -> bool:
+    return order.payment is not None and order.payment.state in ("failed", "cancelled")
+
+
+@post("/orders/{order_id:str}/payment", include_in_schema=False)
+async def pay(request: AnyRequest, order_id: FromPath[str]) -> Response[Any]:
+    """On to the provider's page."""
+    services, principal = services_for(request), require_buyer(request)
+    form = await form_of(request)
+    key = form["idempotency_key"] or secrets.token_urlsafe(18)
+    try:
+        started = await services.threads(paying.start_payment, services, principal, order_id, key)
+    except REFUSALS as error:
+        return await _render(request, order_id, problem_from(error))
+    return Redirect(started.body.checkout_url, status_code=303, headers={"Cache-Control": "no-store"})
+
+
+@post("/orders/{order_id:str}/cancel", include_in_schema=False)
+async def cancel(request: AnyRequest, order_id: FromPath[str]) -> Response[Any]:
+    """Cancel before payment."""
+    try:
+        await checkout.cancel_order(services_for(request), require_buyer(request), order_id)
+    except REFUSALS as error:
+        return await _render(request, order_id, problem_from(error))
+    return see_other(f"/orders/{order_id}")
+
+
+@get("/pay/return/{provider:str}", include_in_schema=False)
+async def come_back(provider: FromPath[str], order_id: FromQuery[str] = "") -> Response[Any]:
+    """Back from the provider's page: the order's page tells what has become of the payment, whoever says it first."""
+    known = provider.isascii() and order_id.isascii() and order_id.replace("-", "").replace("_", "").isalnum()
+    return see_other(f"/orders/{order_id}" if known else "/orders")
+
+
+# ---------------------------------------------------------------- cart
+
+
+@get("/cart", include_in_schema=False)
+async def cart_page(request: AnyRequest) -> Response[str]:
+    """My cart."""
+    return await _render_cart(request)
+
+
+async def _render_cart(request: AnyRequest, problem: Problem | None = None) -> Response[str]:
+    services, principal = services_for(request), require_buyer(request)
+    items = await services.threads(read_cart, services.db, principal.subject_id)
+    return page(request, "buyer/cart.html", problem=problem, cart=items)
+
+
+@post("/cart/items/{product_id:str}", include_in_schema=False)
+async def put_in_cart(request: AnyRequest, product_id: FromPath[str]) -> Response[Any]:
+    """Have so many of a product in the cart."""
+    services, principal = services_for(request), require_buyer(request)
+    form = await form_of(request)
+    try:
+        wished = check(
+            {"quantity": int(form["quantity"]) if form["quantity"].isdecimal() else 0}, CartQuantity
+        )
+        await services.threads(put_item, services.db, principal.subject_id, product_id, wished.quantity)
+    except REFUSALS as error:
+        return await _render_cart(request, problem_from(error))
+    return see_other("/cart")
+
+
+@post("/cart/items/{product_id:str}/remove", include_in_schema=False)
+async def remove_from_cart(request: AnyRequest, product_id: FromPath[str]) -> Response[Any]:
+    """Have none of a product in the cart."""
+    services, principal = services_for(request), require_buyer(request)
+    await services.threads(remove_item, services.db, principal.subject_id, product_id)
+    return see_other("/cart")
+
+
+HANDLERS: list[Any] = [
+    orders_page,
+    order_page,
+    pay,
+    cancel,
+    come_back,
+    cart_page,
+    put_in_cart,
+    remove_from_cart,
+]
