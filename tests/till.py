@@ -6,9 +6,10 @@ Rows are laid as the drain lays them; everything else goes through the product's
 from __future__ import annotations
 
 import base64
+import contextlib
 import itertools
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,11 +18,11 @@ from sqlalchemy import Row, func, insert, select, update
 from shop.orders.changes import end_order, lock_order
 from shop.orders.rules import HOLDING_STATES, SOLD_STATES, OrderState
 from shop.payments.apply import Settled
-from shop.payments.providers import Opened
+from shop.payments.providers import Asked, Opened
 from shop.payments.providers.simulator import SimulatorProvider
-from shop.payments.rules import KEPT, PaymentState, Verdict
+from shop.payments.rules import KEPT, PaymentState, ProviderUnavailable, Verdict
 from shop.payments.settle import receive
-from shop.payments.start import Start, _begin, _Begun, _keep_page
+from shop.payments.start import Start, Started, start_payment
 from shop.payments.webhooks import read_secrets, sign
 from shop.stock.moves import Movement, move_stock
 from shop.storage.database import Database, Tx
@@ -56,12 +57,30 @@ def provider_at(url: str = "http://127.0.0.1:9", timeout_s: float = 5.0) -> Simu
     return SimulatorProvider(url, API_KEY, [SECRET], timeout_s=timeout_s)
 
 
+class Paper(SimulatorProvider):
+    """Opens payments without asking anybody."""
+
+    def start(self, asked: Asked) -> Opened:
+        return Opened(f"ref-{asked.payment_id}", f"http://pay/{asked.payment_id}")
+
+
+class Away(SimulatorProvider):
+    """Cannot be reached."""
+
+    def start(self, asked: Asked) -> Opened:
+        raise ProviderUnavailable(f"nobody was asked for {asked.payment_id}")
+
+
+PAPER = Paper("http://127.0.0.1:9", API_KEY, [SECRET])
+AWAY = Away("http://127.0.0.1:9", API_KEY, [SECRET])
+
+
 @dataclass
 class Till:
     """The shop; `open()` lays the sale."""
 
     db: Database
-    provider: SimulatorProvider = field(default_factory=provider_at)
+    provider: SimulatorProvider = PAPER
     item: int = 0
 
     def open(self) -> Till:
@@ -76,21 +95,29 @@ class Till:
         self.db.run(_lay_order, self.item, order_id, hold_s, quantity)
         return order_id
 
-    def begin(self, order_id: str) -> str:
-        """An attempt whose start is committed and whose provider has not answered; its payment id."""
-        payment_id = f"pay-{next(_COUNT)}"
-        start = Start(
-            order_id, BUYER, (f"key-{payment_id}",), "hash", "http://shop/pay/return", guarantee_s=0
-        )
-        begun = self.db.run(_begin, start, "simulator", payment_id)
-        assert isinstance(begun, _Begun)
+    def begin(self, order_id: str, *, running: bool = False) -> str:
+        """An attempt that is committed and that no provider has heard of, its start still `running` or not; its payment id."""
+        with contextlib.suppress(ProviderUnavailable):
+            self._start(order_id, AWAY)
+        begun = (payments.c.order_id == order_id) & (payments.c.state == PaymentState.CREATED)
+        payment_id = str(self.db.read(lambda tx: tx.scalar(select(payments.c.payment_id).where(begun))))
+        if running:
+            self.set_lease(payment_id, timedelta(seconds=30))
         return payment_id
 
+    def set_lease(self, payment_id: str, left: timedelta) -> None:
+        """As if another process were starting this attempt, and had so much time left for it."""
+        this = update(payments).where(payments.c.payment_id == payment_id)
+        until = datetime.now(UTC) + left
+        self.db.run(lambda tx: tx.execute(this.values(lease_until=until)) and None)
+
     def open_attempt(self, order_id: str) -> str:
-        """An attempt that waits for the buyer at the provider; its payment id."""
-        payment_id = self.begin(order_id)
-        self.db.run(_keep_page, payment_id, Opened(f"ref-{payment_id}", f"http://pay/{payment_id}"))
-        return payment_id
+        """An attempt that waits for the buyer at a provider of paper; its payment id."""
+        return self._start(order_id, PAPER).payment_id
+
+    def _start(self, order_id: str, provider: SimulatorProvider) -> Started:
+        start = Start(order_id, BUYER, (f"key-{next(_COUNT)}",), "hash", "http://shop/return", guarantee_s=0)
+        return start_payment(self.db, VAULT, {"simulator": provider}, start)
 
     def end(self, order_id: str, state: OrderState) -> None:
         """Expire or cancel, as the sweep or the buyer does."""

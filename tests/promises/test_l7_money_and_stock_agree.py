@@ -354,7 +354,7 @@ news = st.one_of(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, 1), news), max_size=9))
 def test_money_and_stock_agree_after_every_step_of_any_history(
     till: Till, history: list[tuple[int, tuple[str, int]]]
