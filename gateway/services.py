@@ -6,8 +6,7 @@ A handler gets it as `services: NamedDependency[Services]`; plain ASGI code as `
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ParamSpec, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from litestar.types import Scope
@@ -44,9 +43,10 @@ class KeySet(Protocol):
     def by_id(self) -> Mapping[str, bytes]: ...
 
 
-@dataclass(frozen=True, slots=True)
 class Services:
-    """One process's connections, keys and caches.
+    """One process's connections, keys and caches, given by name: `Services(db=…, room=…)`.
+
+    Not a dataclass: Litestar would read and check the types of all its fields with every request.
 
     `ticket_keys`, `ticket_id_keys` and `order_id_keys` are asked by the sale's own `ticket_key_id`, which never changes.
     """
@@ -79,6 +79,12 @@ class Services:
     blocking: BoundedPool
     hashing: BoundedPool
     payments: BoundedPool
+
+    def __init__(self, **parts: Any) -> None:
+        wrong = parts.keys() ^ type(self).__annotations__.keys()
+        if wrong:
+            raise TypeError("missing or unknown: " + ", ".join(sorted(wrong)))
+        vars(self).update(parts)
 
     async def threads(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`work(…)`, which blocks, in a thread. Raises Overloaded when too much waits already."""
