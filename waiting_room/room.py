@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Any, cast
 
 import msgspec
+import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -37,6 +38,8 @@ from waiting_room.refusals import (
     TurnLapsed,
 )
 from waiting_room.ticking import Beat, CallRow, TickRefusal, TickReply
+
+log = structlog.get_logger(__name__)
 
 REFUSALS = {
     "too_early": (TooEarly, "the lobby has not opened yet"),
@@ -144,11 +147,8 @@ class Room:
         replies = await asyncio.gather(
             *(self._scripts.run("line", _keys(sale_id)[:14], ()) for sale_id in sale_ids)
         )
-        return {
-            sale_id: line_state(sale_id, msgspec.json.decode(reply, type=LineReply))
-            for sale_id, reply in zip(sale_ids, replies, strict=True)
-            if reply.startswith("{")
-        }
+        states = (_line_state(*pair) for pair in zip(sale_ids, replies, strict=True))
+        return {state.sale_id: state for state in states if state is not None}
 
     # ------------------------------------------------------------ the controller
 
@@ -210,6 +210,17 @@ class Room:
                 return await command
         except (RedisError, OSError, TimeoutError) as fault:
             raise unavailable("the line's store does not answer") from fault
+
+
+def _line_state(sale_id: str, reply: str) -> LineState | None:
+    """None for a sale whose copies are missing or malformed: it is not known, and keeps no other from being shown."""
+    if not reply.startswith("{"):
+        return None
+    try:
+        return line_state(sale_id, msgspec.json.decode(reply, type=LineReply))
+    except ValueError as fault:
+        log.error("malformed_copy", sale_id=sale_id, fault=str(fault))
+        return None
 
 
 def _refusal(word: str) -> RoomError:

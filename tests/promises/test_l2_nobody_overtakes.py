@@ -224,3 +224,5 @@ async def test_the_line_state_of_many_sales_comes_in_one_round_trip(sale: OneSal
     assert (line.phase, line.leader, line.confirmed) == ("open", True, True)
     assert line.now_serving == (await called_numbers(sale))[-1]
     assert lines[other.sale_id].phase == "paused"
+    await other.change(version="torn")
+    assert set(await sale.room.lines([other.sale_id, sale.sale_id])) == {sale.sale_id}, "and harms no other"
