@@ -65,6 +65,7 @@ class RunningDemo:
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[str] | None = None
         self.output: list[str] = []
+        self._clients: list[httpx.Client] = []
         self._settings = {f"FIRSTCOME_{name.upper()}": value for name, value in settings.items()}
 
     @property
@@ -95,8 +96,15 @@ class RunningDemo:
                 break
         raise AssertionError("the demo did not get ready:\n" + "\n".join(self.output))
 
+    def _client(self) -> httpx.Client:
+        client = httpx.Client(base_url=self.url, timeout=10)
+        self._clients.append(client)
+        return client
+
     def stop(self, sig: signal.Signals = signal.SIGINT, timeout_s: float = 20) -> int:
         """End the demo as Ctrl-C does; returns the exit code."""
+        while self._clients:
+            self._clients.pop().close()
         if self.process is None or self.process.poll() is not None:
             return 0 if self.process is None else int(self.process.returncode)
         self.process.send_signal(sig)
@@ -140,11 +148,11 @@ class RunningDemo:
 
     def operator(self) -> httpx.Client:
         """A client signed in as the demo's operator."""
-        client = httpx.Client(base_url=self.url, timeout=10)
-        answer = client.post(
-            "/api/v1/operator/sessions", json=dict(zip(("email", "password"), OPERATOR, strict=True))
-        )
+        email, password = OPERATOR
+        body = {"email": email, "password": password}
+        answer = httpx.post(f"{self.url}/api/v1/operator/sessions", json=body, timeout=10)
         answer.raise_for_status()
+        client = self._client()
         client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         return client
 
@@ -179,11 +187,11 @@ class RunningDemo:
 
     def buyer_by_token(self, access_token: str) -> Buyer:
         """A buyer with a token of `demo-tokens`."""
-        return Buyer(httpx.Client(base_url=self.url, timeout=10), access_token)
+        return Buyer(self._client(), access_token)
 
     def buyer(self, number: int) -> Buyer:
         """The demo's buyer of that number (1 to 50), signed in by password."""
-        client = httpx.Client(base_url=self.url, timeout=10)
+        client = self._client()
         body = {"email": f"buyer{number}@example.test", "password": DEMO_PASSWORD}
         answer = client.post("/api/v1/sessions", json=body)
         answer.raise_for_status()
