@@ -20,6 +20,8 @@ from workers.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
+LANE_TAKEN_S = 0.1
+
 
 def drain(runtime: Runtime, sale_id: str, *, careful: bool = False) -> None:
     """Decide what waits in the lane, for at most a slice; ring again if something is left.
@@ -28,7 +30,7 @@ def drain(runtime: Runtime, sale_id: str, *, careful: bool = False) -> None:
     Redis that is away, ends the visit: whoever is at the lane looks again, and the sweeper rings where entries wait.
     """
     try:
-        if _drain_slice(runtime, sale_id, careful):
+        if _visit(runtime, sale_id, careful):
             runtime.doorbell.ring(sale_id)
     except LaneTaken:
         return
@@ -36,6 +38,18 @@ def drain(runtime: Runtime, sale_id: str, *, careful: bool = False) -> None:
         log.warning("lane_waits", sale_id=sale_id, what=away.what)
     except RedisError as error:
         log.warning("lane_waits", sale_id=sale_id, what=str(error))
+
+
+def _visit(runtime: Runtime, sale_id: str, careful: bool) -> bool:
+    """A slice of draining. A careful visit waits for the lane: the server may take a while to see that the predecessor died."""
+    patience = time.monotonic() + runtime.slice_s
+    while True:
+        try:
+            return _drain_slice(runtime, sale_id, careful)
+        except LaneTaken:
+            if not careful or time.monotonic() >= patience:
+                raise
+        time.sleep(LANE_TAKEN_S)  # the lock tells nobody when it is free
 
 
 def _drain_slice(runtime: Runtime, sale_id: str, careful: bool) -> bool:

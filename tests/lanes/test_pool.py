@@ -5,11 +5,13 @@ from __future__ import annotations
 import signal
 
 import psutil
+import pytest
 import redis
 from sqlalchemy import text
 
 from firstcome.servers import PrivateRedis
 from shop.storage.database import Database
+from tests.conftest import empty
 from tests.lanes.floor import (
     KEYS,
     SALE,
@@ -21,6 +23,13 @@ from tests.lanes.floor import (
     open_sale,
 )
 from workers.lanes import Doorbell
+
+
+@pytest.fixture
+def database_url(mariadb_url: str) -> str:
+    """One kind of server: this is about processes, not about databases."""
+    empty(mariadb_url)
+    return mariadb_url
 
 
 def all_gone(processes: list[psutil.Process]) -> bool:
