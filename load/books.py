@@ -51,7 +51,7 @@ def read_books(tx: Tx, sale_id: str) -> Books:
     numbers = (
         tx.execute(
             select(call_log.c.number)
-            .where(call_log.c.sale_id == sale_id, call_log.c.event == "called", call_log.c.turn == 1)
+            .where(call_log.c.sale_id == sale_id, call_log.c.event == "call", call_log.c.turn == 1)
             .order_by(call_log.c.entry_id)
         )
         .scalars()

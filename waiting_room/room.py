@@ -241,8 +241,9 @@ def _keys(sale_id: str) -> tuple[str, ...]:
 
 
 def _row(stream_id: str, fields: dict[str, str]) -> CallRow:
+    millis, count = stream_id.split("-")
     return CallRow(
-        entry_id=f"{fields['store_id']}.{stream_id}",
+        entry_id=f"{millis}-{int(count):06d}.{fields['store_id']}",  # sorts as text in the order of the log
         stream_id=stream_id,
         event=fields["event"],
         ticket_id=fields["ticket_id"],

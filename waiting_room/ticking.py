@@ -56,7 +56,10 @@ class TickReply(Figures, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """One entry of the call log: call, claim, miss, lapse or free. `entry_id` is unique over all stores of a sale."""
+    """One entry of the call log: call, claim, miss, lapse or free.
+
+    `entry_id` is unique over all stores of a sale, and sorts as text in the order of the log.
+    """
 
     entry_id: str
     stream_id: str
