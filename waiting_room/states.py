@@ -35,19 +35,6 @@ class TicketState(StrEnum):
     CLOSED = "closed"
 
 
-# States in which the buyer holds a place or a slot, so that asking again makes sense.
-LIVE_STATES = frozenset(
-    {
-        TicketState.LOBBY,
-        TicketState.WAITING,
-        TicketState.CALLED,
-        TicketState.MISSED,
-        TicketState.ADMITTED,
-        TicketState.ALL_HELD,
-    }
-)
-
-
 def visible_state(phase: Phase, record: RecordState) -> TicketState:
     """The state that a buyer sees. Total: every phase with every record has an answer.
 

@@ -6,6 +6,7 @@ Settings and stock are laid as the publisher lays them; time passes on the sale'
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -139,8 +140,6 @@ class OneSale:
         await self.client.rpush(self.keys.outcomes, f"{record['jti']} {outcome}")
 
     async def record(self, name: str) -> dict[str, Any]:
-        import json
-
         kept = await self.client.hget(self.keys.served, ticket_of(name))
         return dict(json.loads(kept)) if kept else {}
 
