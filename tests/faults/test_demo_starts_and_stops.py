@@ -68,6 +68,7 @@ def test_nothing_is_left_running_when_the_demo_is_killed(stopped_demo: RunningDe
     assert demo.process
 
     demo.process.kill()
+    demo.process.communicate()
 
     eventually(lambda: not left_of(demo), "everything has ended", 12)
 
