@@ -45,6 +45,7 @@ KEPT_DATA = (
     "mariadb",
     "firstcome.sqlite",
     "simulator.sqlite",
+    "metrics",
     "secrets",
     MAIL_FOLDER,
     LOG_FOLDER,
