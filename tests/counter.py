@@ -51,7 +51,7 @@ class Counter:
     accepted: int = 0
 
     def open(self, items: dict[str, tuple[int, int, int]], *, buyers: int = 20, **changes: Any) -> Counter:
-        self.db.run(_lay_shelf, list(items), buyers)
+        self.db.run(lay_shelf, list(items), buyers)
         self.sale = create_sale(
             self.db,
             "op",
@@ -151,7 +151,8 @@ def draft(db: Database, items: dict[str, tuple[int, int, int]], **changes: Any) 
     return SaleDraft(**(values | changes))
 
 
-def _lay_shelf(tx: Tx, names: list[str], buyers: int) -> None:
+def lay_shelf(tx: Tx, names: list[str], buyers: int) -> None:
+    """Products of these names and accounts `buyer0` …, where they are not there yet."""
     product = {"description": "", "price": PRICE, "currency": "KRW", "on_hand": ON_HAND, "created_at": tx.now}
     tx.insert_missing(
         products, [{"product_id": name, "title": f"A {name} 의자", **product} for name in names]

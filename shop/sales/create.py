@@ -115,8 +115,8 @@ def _change(
 
 
 def _is_frozen(field: str, sale: Sale, now: datetime) -> bool:
-    if field == "draft" or sale.control in ENDED:
-        return True
+    if field == "draft" or sale.control in ENDED or now >= sale.closes_at:
+        return True  # a sale that is over does not begin again: its stock goes back to the shelf
     if sale.control is Control.DRAFT:
         return False  # nobody has been told anything
     return (field in FROZEN_FIELDS and now >= sale.lobby_opens_at) or (

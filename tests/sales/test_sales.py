@@ -20,7 +20,7 @@ from shop.sales.rules import Action, Control, ItemDraft, SaleDraft, SaleFrozen, 
 from shop.stock.reconcile import reconcile
 from shop.storage.database import Database
 from shop.storage.tables import sales
-from tests.counter import ON_HAND, Counter, draft
+from tests.counter import ON_HAND, Counter, draft, lay_shelf
 
 ITEMS = {"seat": (10, 2, 1000), "gift": (3, 1, 0)}
 
@@ -129,7 +129,7 @@ def test_before_the_lobby_opens_everything_may_change_and_units_move_with_it(cou
         ItemDraft(product_id="seat", allotted=25, limit_per_buyer=4, price=900),
         ItemDraft(product_id="desk", allotted=5, limit_per_buyer=1, price=100),
     )
-    Counter(counter.db).db.run(lambda tx: _lay(tx, ["desk"]))
+    counter.db.run(lay_shelf, ["desk"], 0)
     before = read_publication(counter.db, sale.sale_id).stock
     changed = change_sale(
         counter.db, "op", sale.sale_id, 1, {"items": items, "slug": "new-name"}, min_turn_window_s=0
@@ -145,12 +145,6 @@ def test_before_the_lobby_opens_everything_may_change_and_units_move_with_it(cou
     assert reconcile(counter.db) == []
 
 
-def _lay(tx: Any, names: list[str]) -> None:
-    from tests.counter import _lay_shelf
-
-    _lay_shelf(tx, names, 0)
-
-
 def test_once_the_lobby_is_open_what_buyers_were_told_stays(counter: Counter) -> None:
     sale = counter.sale
     other = (ItemDraft(product_id="seat", allotted=10, limit_per_buyer=9, price=1000),)
@@ -163,6 +157,15 @@ def test_once_the_lobby_is_open_what_buyers_were_told_stays(counter: Counter) ->
         change_sale(counter.db, "op", sale.sale_id, 1, {"closes_at": later}, min_turn_window_s=0).closes_at
         == later
     )
+
+
+def test_a_sale_that_is_over_does_not_begin_again(counter: Counter) -> None:
+    now = counter.db.read(lambda tx: tx.now)
+    over = update(sales).values(closes_at=now - timedelta(minutes=1))
+    counter.db.run(lambda tx: tx.execute(over) and None)
+    later = {"closes_at": now + timedelta(hours=1)}
+    with pytest.raises(SaleFrozen):
+        change_sale(counter.db, "op", counter.sale.sale_id, 1, later, min_turn_window_s=0)
 
 
 def test_opening_may_move_until_it_has_happened(counter: Counter) -> None:
