@@ -87,10 +87,10 @@ class Collector:
                     await self._teach(unknown)
                     _settle(unknown, await self._exchange(unknown), final=True)
         except (RedisError, OSError, TimeoutError) as fault:
-            log.warning(
-                "redis_unavailable", fault=type(fault).__name__, waiting=len(batch) + len(self._pending)
-            )
+            self._note(fault)
             self._fail(batch)
+        else:
+            self._note(None)
         finally:
             for call in batch:  # a cancelled batch leaves nobody waiting
                 if not call.answer.done():

