@@ -241,6 +241,16 @@ async def require_live_operator(request: Connection, services: Services, role: s
     return await services.threads(require_live, services, require_operator(request, role))
 
 
+def buyers_only(request: Connection, _handler: BaseRouteHandler) -> None:
+    """A Litestar guard: who may not ask at all is told so before the body is looked at."""
+    require_buyer(request)
+
+
+def operators_only(request: Connection, _handler: BaseRouteHandler) -> None:
+    """As `buyers_only`, for those who may run sales."""
+    require_operator(request, "operator")
+
+
 # ---------------------------------------------------------------- changes from browsers
 
 

@@ -156,7 +156,13 @@ def read_me(request: AnyRequest, services: NamedDependency[Services]) -> MeBody:
     return _me(services, identity.require_live(services, identity.require_buyer(request)).subject_id)
 
 
-@patch("/me", tags=["accounts"], sync_to_thread=True, responses=refuses(*_BODY, *_MINE))
+@patch(
+    "/me",
+    guards=[identity.buyers_only],
+    tags=["accounts"],
+    sync_to_thread=True,
+    responses=refuses(*_BODY, *_MINE),
+)
 def change_me(data: JSONBody[MeChange], request: AnyRequest, services: NamedDependency[Services]) -> MeBody:
     """Change what is given."""
     principal = identity.require_live(services, identity.require_buyer(request))
@@ -192,6 +198,7 @@ def list_addresses(request: AnyRequest, services: NamedDependency[Services]) -> 
 
 @post(
     "/me/addresses",
+    guards=[identity.buyers_only],
     tags=["accounts"],
     sync_to_thread=True,
     responses=refuses(*_BODY, *_MINE, "too_many_addresses"),
@@ -209,6 +216,7 @@ def add_address(
 
 @put(
     "/me/addresses/{address_id:str}",
+    guards=[identity.buyers_only],
     tags=["accounts"],
     sync_to_thread=True,
     responses=refuses(*_BODY, *_MINE, "unknown_address"),

@@ -28,6 +28,7 @@ def read_cart(request: AnyRequest, services: NamedDependency[Services]) -> CartB
 
 @put(
     "/cart/items/{product_id:str}",
+    guards=[identity.buyers_only],
     tags=["catalogue"],
     sync_to_thread=True,
     responses=refuses(

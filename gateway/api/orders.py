@@ -27,6 +27,7 @@ _KEY = ("idempotency_key_missing", "idempotency_key_malformed", "idempotency_key
 
 @post(
     "/sales/{sale:str}/orders",
+    guards=[identity.buyers_only],
     tags=["checkout"],
     status_code=202,
     responses=refuses(
@@ -94,6 +95,7 @@ async def cancel_order(
 
 @post(
     "/orders/{order_id:str}/payment",
+    guards=[identity.buyers_only],
     tags=["checkout"],
     status_code=201,
     responses=refuses(

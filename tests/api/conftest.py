@@ -26,6 +26,7 @@ from shop.accounts.operators import create_operator
 from shop.accounts.signup import create_verified_account
 from shop.catalogue.products import create_product
 from shop.sales.line import next_block
+from tests.conftest import DATABASES, empty
 from waiting_room.pace import Allowance
 from waiting_room.ticking import Beat, TickReply
 from workers.drain import drain
@@ -36,6 +37,22 @@ PRICE = 12_000
 LEADER = "the-leader"
 
 _numbers = itertools.count(1)
+
+
+def problem(answer: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The answer is this problem, complete and told to no cache; its body."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"
+    body: dict[str, Any] = answer.json()
+    assert body["code"] == code, body
+    assert body["status"] == status
+    assert body["type"] == f"/schema#problem-{code}"
+    assert body["title"]
+    assert body["instance"] == answer.request.url.path
+    if status in (429, 503):
+        assert 1 <= int(answer.headers["retry-after"]) <= 60
+    return body
 
 
 @dataclass
@@ -160,6 +177,14 @@ class House:
     async def decide(self, sale: str) -> None:
         """Drain the sale's lane."""
         await asyncio.to_thread(drain, self.runtime, self.sale_id(sale))
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The gateway is tried on one kind of database: what differs between them is tried where the shop is."""
+    url: str = request.getfixturevalue(f"{DATABASES[0]}_url")
+    empty(url)
+    return url
 
 
 @asynccontextmanager

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.api.conftest import House
-from tests.conftest import DATABASES
-
-pytestmark = pytest.mark.parametrize("database_url", DATABASES[:1], indirect=True)
 
 
 async def test_a_buyer_joins_is_called_claims_and_orders(house: House) -> None:

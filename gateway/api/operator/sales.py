@@ -32,7 +32,13 @@ async def list_sales(
     return await services.threads(operating.list_sales, services, cursor, limit)
 
 
-@post("/sales", tags=["operator"], status_code=201, responses=refuses(*_MINE, *_BODY))
+@post(
+    "/sales",
+    guards=[identity.operators_only],
+    tags=["operator"],
+    status_code=201,
+    responses=refuses(*_MINE, *_BODY),
+)
 async def create_sale(
     data: JSONBody[NewSale], request: AnyRequest, services: NamedDependency[Services]
 ) -> Response[OperatorSaleBody]:
@@ -54,6 +60,7 @@ async def read_sale(
 
 @patch(
     "/sales/{sale:str}",
+    guards=[identity.operators_only],
     tags=["operator"],
     responses=refuses(
         *_MINE, *_BODY, "unknown_sale", "sale_frozen", "precondition_required", "precondition_failed"
@@ -75,6 +82,7 @@ async def change_sale(
 
 @post(
     "/sales/{sale:str}/actions/{action:str}",
+    guards=[identity.operators_only],
     tags=["operator"],
     status_code=200,
     responses=refuses(*_MINE, *_BODY, "unknown_sale", "unknown_action", "illegal_move"),
