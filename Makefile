@@ -24,7 +24,7 @@ test: .venv/.test ## lint, then every test on private servers; ARGS="-k words" p
 	@$(if $(DATABASE_URL),DATABASE_URL='$(DATABASE_URL)') $(BIN)/pytest -q -n auto --dist loadfile $(ARGS)
 
 lint: .venv/.test ## formatting, common mistakes, types
-	@$(BIN)/ruff format --quiet --check $(CODE) || { echo 'Some files are not formatted: run make format.' >&2; exit 1; }
+	@$(BIN)/ruff format --quiet --check --output-format concise $(CODE) || { echo 'Some files are not formatted: run make format.' >&2; exit 1; }
 	@$(BIN)/ruff check --quiet $(CODE)
 	@$(BIN)/mypy --no-error-summary
 

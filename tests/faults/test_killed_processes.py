@@ -30,7 +30,9 @@ VICTIMS: dict[str, Callable[[RunningDemo], list[psutil.Process]]] = {
     "worker": lambda demo: demo.processes("work", "--queue lanes")[:1],
     "work-horse": _work_horse,
     "controller": lambda demo: demo.processes("admit"),
-    "gateway": lambda demo: [process for process in demo.processes("serve") if not process.children()][:1],
+    "gateway": lambda demo: [
+        process for process in demo.processes("firstcome serve") if not process.children()
+    ][:1],
     "sweeper": lambda demo: demo.processes("sweep"),
     "simulator": lambda demo: demo.processes("simulator"),
 }
