@@ -23,6 +23,7 @@ from gateway.pages.render import (
     problem_from,
     see_other,
     services_for,
+    services_with,
     visitor_of,
 )
 from gateway.problems import Problem
@@ -71,7 +72,7 @@ def for_strangers(
         if len(_kept) >= _MOST_KEPT:
             _kept.clear()
         found = _kept[key] = (time.monotonic(), render().content)
-    return Response(found[1], media_type="text/html; charset=utf-8", headers=PUBLIC)
+    return Response(found[1], media_type="text/html", headers=PUBLIC)
 
 
 @get("/", include_in_schema=False)
@@ -89,6 +90,7 @@ async def home(request: AnyRequest) -> Response[str]:
 @get("/sales/{sale:str}", include_in_schema=False)
 async def sale_page(request: AnyRequest, sale: FromPath[str]) -> Response[str]:
     """One sale: its products, its times, its line, and the way in."""
+    await services_with(request, sale)
     visitor = visitor_of(request)
     return for_strangers(request, visitor, lambda: render_sale(request, visitor, sale))
 
@@ -119,7 +121,7 @@ def _has_ticket(request: AnyRequest, visitor: Visitor, services: Services, slug:
 @post("/sales/{sale:str}/join", include_in_schema=False)
 async def join(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
     """Take a place in the line, or come back to a missed turn."""
-    services, visitor = services_for(request), visitor_of(request)
+    services, visitor = await services_with(request, sale), visitor_of(request)
     try:
         body, _ = await line.join(services, sale, require_buyer(request))
     except NotSignedIn:

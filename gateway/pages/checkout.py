@@ -24,7 +24,7 @@ from gateway.pages.render import (
     page,
     problem_from,
     see_other,
-    services_for,
+    services_with,
 )
 from gateway.problems import Problem
 from gateway.reading import check
@@ -48,7 +48,7 @@ class Choice:
 @get("/sales/{sale:str}/checkout", include_in_schema=False)
 async def checkout_page(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
     """The form of an order. Without a pass that is still good, back to the line."""
-    services, principal = services_for(request), require_buyer(request)
+    services, principal = await services_with(request, sale), require_buyer(request)
     answer = see_other(f"/sales/{sale}/line")
     token = _pass_token(request, services, sale)
     if _pass_end(services, token) is None:
@@ -131,7 +131,7 @@ def _pass_end(services: Services, token: str | None) -> datetime | None:
 @post("/sales/{sale:str}/checkout", include_in_schema=False)
 async def place_order(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
     """Send the order into the sale's lane, and go on to its page."""
-    services, principal = services_for(request), require_buyer(request)
+    services, principal = await services_with(request, sale), require_buyer(request)
     form = await form_of(request)
     try:
         placed = await checkout.place_order(

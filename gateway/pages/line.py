@@ -21,9 +21,10 @@ from gateway.pages.render import (
     page,
     problem_from,
     see_other,
-    services_for,
+    services_with,
     visitor_of,
 )
+from gateway.pages.words import time_left
 from gateway.problems import Problem
 from gateway.refusals import NotSignedIn, NotVerified, TooManyPolls
 from gateway.services import Services
@@ -74,7 +75,7 @@ async def line_page(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
 
 async def render_line(request: AnyRequest, slug: str, problem: Problem | None = None) -> Response[str]:
     """The waiting page, with what was refused above it. Raises NoTicket, UnknownSale, RoomUnavailable."""
-    services, visitor = services_for(request), visitor_of(request)
+    services, visitor = await services_with(request, slug), visitor_of(request)
     place = await _look(services, slug, visitor, ticket_token(request, services, slug))
     sale_id = services.snapshot.sale(slug).sale_id
     start = request.cookies.get(cookie_name(services.settings, f"start_{sale_id}"), "")
@@ -88,7 +89,7 @@ def _values(services: Services, visitor: Visitor, place: TicketBody, way: Progre
     words, sale = visitor.words, services.snapshot.sale(place.sale)
     sentences = dict(words.sentences())
     key = "title-lobby" if place.state == "waiting" and place.ahead is None else f"title-{place.state}"
-    left = words.time_left(place.turn_expires_at, datetime.now(UTC)) if place.turn_expires_at else ""
+    left = time_left(place.turn_expires_at, datetime.now(UTC)) if place.turn_expires_at else ""
     title = sentences[key].replace("{ahead}", words.number(place.ahead or 0)).replace("{left}", left)
     return {
         "sale": sale,
@@ -153,7 +154,7 @@ def remember_pass(answer: Response[Any], services: Services, slug: str, admissio
 @post("/sales/{sale:str}/claim", include_in_schema=False)
 async def claim(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
     """Start the checkout."""
-    services, principal = services_for(request), principal_of(request)
+    services, principal = await services_with(request, sale), principal_of(request)
     try:
         admission = await line.claim(services, sale, principal, ticket_token(request, services, sale))
     except NotSignedIn:
@@ -172,7 +173,7 @@ async def claim(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
 @post("/sales/{sale:str}/extend", include_in_schema=False)
 async def extend(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
     """One more turn window."""
-    services = services_for(request)
+    services = await services_with(request, sale)
     try:
         await line.extend(services, sale, principal_of(request), ticket_token(request, services, sale))
     except NoTicket:
@@ -185,7 +186,7 @@ async def extend(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
 @post("/sales/{sale:str}/leave", include_in_schema=False)
 async def leave(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
     """Give the place up."""
-    services = services_for(request)
+    services = await services_with(request, sale)
     try:
         await line.leave(services, sale, principal_of(request), ticket_token(request, services, sale))
     except NoTicket:

@@ -189,7 +189,7 @@ def _whole(form: Form, name: str, faults: list[FieldFault]) -> int:
 
 def _by_field(problem: Problem, form: Form) -> Problem:
     """Faults of `items.0.allotted` belong to the field of that product in the form."""
-    named = {}
+    named: dict[str, str] = {}
     for at, product_id in enumerate(allotted_products(form)):
         named |= {
             f"items.{at}.allotted": f"allotted-{product_id}",

@@ -70,7 +70,7 @@ async def pay(request: AnyRequest, order_id: FromPath[str]) -> Response[Any]:
     form = await form_of(request)
     key = form["idempotency_key"] or secrets.token_urlsafe(18)
     try:
-        started = await services.threads(paying.start_payment, services, principal, order_id, key)
+        started = await services.payments.run(paying.start_payment, services, principal, order_id, key)
     except REFUSALS as error:
         return await _render(request, order_id, problem_from(error))
     return Redirect(started.body.checkout_url, status_code=303, headers={"Cache-Control": "no-store"})

@@ -59,6 +59,13 @@ def services_for(request: AnyRequest) -> Services:
     return services
 
 
+async def services_with(request: AnyRequest, slug: str) -> Services:
+    """The services, once this process knows the sale of the path. Raises UnknownSale or SnapshotStale."""
+    services = services_for(request)
+    await services.snapshot.find(slug)
+    return services
+
+
 def visitor_of(request: AnyRequest) -> Visitor:
     """Who looks; a session that cannot be read counts as none, since a page is for everybody."""
     try:
@@ -99,7 +106,7 @@ def page(
         status = problem.status
         answer_headers |= headers_of(problem)
         answer_headers.pop("WWW-Authenticate", None)
-    return Response(text, status_code=status, media_type="text/html; charset=utf-8", headers=answer_headers)
+    return Response(text, status_code=status, media_type="text/html", headers=answer_headers)
 
 
 def _shared(request: AnyRequest, visitor: Visitor) -> dict[str, Any]:

@@ -127,6 +127,7 @@ class Words:
         return {
             "estimate_none": _("No estimate at the moment"),
             "estimate_under": _("Less than a minute"),
+            "estimate_upto": _("Up to {n} min"),
             "estimate_minute": _("About {n} min"),
             "estimate_minutes": _("{low}–{high} min"),
             "estimate_hours": _("{low}–{high} h"),
@@ -141,7 +142,9 @@ class Words:
             return words["estimate_under"]
         unit, form = (3600, words["estimate_hours"]) if high > 7200 else (60, words["estimate_minutes"])
         least, most = int(low // unit), int(-(-high // unit))
-        if unit == 60 and max(1, least) == most:
+        if not least:
+            return words["estimate_upto"].replace("{n}", self.number(most))
+        if unit == 60 and least == most:
             return words["estimate_minute"].replace("{n}", self.number(most))
         return form.replace("{low}", self.number(least)).replace("{high}", self.number(most))
 

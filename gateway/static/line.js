@@ -8,6 +8,8 @@ const ENDED = new Set(["done", "left", "lapsed", "closed"]);
 const TONES = { called: "turn", admitted: "in", done: "in", missed: "wait", all_held: "wait", left: "rest", lapsed: "rest", sold_out: "rest", closed: "rest" };
 const STEPS = { called: 2, missed: 2, admitted: 3, done: 5 };
 const MILESTONES = [1000, 500, 200, 100, 50, 20, 10, 5, 3, 2, 1, 0];
+// The server refuses one ticket that is asked about more than 8 times in 10 s; one page alone stays well below that.
+const SHORTEST_WAIT_MS = 1500;
 const LONGEST_WAIT_MS = Number(line.dataset.ceiling) || 30000;
 
 let state = line.dataset.state;
@@ -27,8 +29,8 @@ const all = (selector) => line.querySelectorAll(selector);
 function schedule(ms) {
   clearTimeout(timer);
   // Unseen and with no alert wanted, the page only keeps its title and its turn: as seldom as the server allows.
-  const wait = document.hidden && !alerts.wanted() ? Math.max(ms, LONGEST_WAIT_MS) : ms;
-  timer = setTimeout(ask, wait);
+  const least = document.hidden && !alerts.wanted() ? LONGEST_WAIT_MS : SHORTEST_WAIT_MS;
+  timer = setTimeout(ask, Math.max(ms, least - (Date.now() - lastAsked)));
 }
 
 async function ask() {
@@ -87,7 +89,7 @@ function connection(why) {
 function askSoon() {
   if (document.hidden || ENDED.has(state)) return;
   const since = Date.now() - lastAsked;
-  if (since < 1000) schedule(1000 - since);
+  if (since < SHORTEST_WAIT_MS) schedule(0);
   else ask();
 }
 
@@ -169,7 +171,8 @@ function range(estimate, words) {
   if (high <= 60) return words.under;
   const [unit, form] = high > 7200 ? [3600, words.hours] : [60, words.minutes];
   const [least, most] = [Math.floor(low / unit), Math.ceil(high / unit)];
-  if (unit === 60 && Math.max(1, least) === most) return words.minute.replace("{n}", number(most));
+  if (!least) return words.upto.replace("{n}", number(most));
+  if (unit === 60 && least === most) return words.minute.replace("{n}", number(most));
   return form.replace("{low}", number(least)).replace("{high}", number(most));
 }
 

@@ -1,0 +1,136 @@
+"""What pages say, without a browser: languages, catalogues, estimates, times, and where a form may lead."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from babel.messages.extract import extract_from_dir
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.pages.language import LOCALES, preferred, same_site, words_in
+from gateway.pages.words import time_left
+from waiting_room.states import TicketState
+from waiting_room.window import Phase
+
+GATEWAY = Path(__file__).parents[2] / "gateway"
+CATALOGUE = GATEWAY / "locales/ko/LC_MESSAGES/messages.po"
+
+
+@dataclass(frozen=True)
+class Range:
+    low_s: int | None
+    high_s: int | None
+
+
+@pytest.mark.parametrize(
+    ("header", "locale"),
+    [
+        ("", "en"),
+        ("ko-KR,ko;q=0.9,en-US;q=0.8", "ko"),
+        ("en-GB,en;q=0.9,ko;q=0.8", "en"),
+        ("de,ko;q=0.1", "ko"),
+        ("fr, *;q=0.1", "en"),
+        ("ko;q=0, en", "en"),
+        ("ko;q=x", "en"),
+    ],
+)
+def test_the_best_language_that_is_asked_for_is_spoken(header: str, locale: str) -> None:
+    assert preferred(header) == locale
+
+
+@given(st.text(max_size=200))
+def test_any_header_gives_a_language(header: str) -> None:
+    assert preferred(header) in LOCALES
+
+
+@given(st.text(max_size=100))
+def test_any_way_on_stays_on_this_site(wanted: str) -> None:
+    path = same_site(wanted)
+    assert path.startswith("/")
+    assert not path.startswith("//")
+    assert "\\" not in path
+
+
+def _said() -> set[str]:
+    jinja = {"extensions": "jinja2.ext.i18n", "trim_blocks": "true", "lstrip_blocks": "true"}
+    methods = [("pages/**.py", "python"), ("templates/**.html", "jinja2")]
+    found = extract_from_dir(GATEWAY, methods, {"templates/**.html": jinja})
+    return {message for _, _, message, _, _ in found if isinstance(message, str)}
+
+
+def test_everything_that_is_said_is_said_in_korean_and_nothing_else() -> None:
+    catalogue = read_po(io.BytesIO(CATALOGUE.read_bytes()))
+    korean = {message.id: message.string for message in catalogue if message.id}
+    assert _said() == set(korean)
+    assert all(korean.values())
+    assert not any(message.fuzzy for message in catalogue if message.id)
+
+
+def test_placeholders_are_the_same_in_both_languages() -> None:
+    for message in read_po(io.BytesIO(CATALOGUE.read_bytes())):
+        if message.id:
+            wrong = [str(error) for error in message.check()]
+            assert not wrong, message.id
+            for mark in ("{low}", "{high}", "{n}", "{ahead}", "{left}"):
+                assert (mark in message.id) == (mark in message.string), message.id
+
+
+def test_the_compiled_catalogue_is_that_of_its_source() -> None:
+    compiled = io.BytesIO()
+    write_mo(compiled, read_po(io.BytesIO(CATALOGUE.read_bytes()), locale="ko"))
+    assert CATALOGUE.with_suffix(".mo").read_bytes() == compiled.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("low_s", "high_s", "said"),
+    [
+        (None, None, "No estimate at the moment"),
+        (0, 40, "Less than a minute"),
+        (50, 61, "Up to 2 min"),
+        (61, 119, "1–2 min"),
+        (30, 100, "Up to 2 min"),
+        (120, 120, "About 2 min"),
+        (250, 430, "4–8 min"),
+        (5000, 9000, "1–3 h"),
+    ],
+)
+def test_an_estimate_is_a_range_in_plain_words(low_s: int | None, high_s: int | None, said: str) -> None:
+    words = words_in("en")
+    assert words.estimate(Range(low_s, high_s), words.estimate_words()) == said
+
+
+def test_a_countdown_never_shows_less_than_nothing() -> None:
+    now = datetime(2030, 5, 1, tzinfo=UTC)
+    assert time_left(now + timedelta(seconds=118), now) == "1:58"
+    assert time_left(now + timedelta(seconds=117.2), now) == "1:58"
+    assert time_left(now + timedelta(hours=1, seconds=5), now) == "1:00:05"
+    assert time_left(now - timedelta(seconds=5), now) == "0:00"
+
+
+def test_money_and_moments_are_written_as_readers_expect() -> None:
+    at = datetime(2030, 5, 1, 1, 2, 3, tzinfo=UTC)
+    assert words_in("ko").money(48_000, "KRW") == "₩48,000"
+    assert words_in("en").money(1250, "USD") == "$12.50"
+    assert words_in("ko").moment(at) == "10:02 KST"
+    assert words_in("en").moment(at, "seconds") == "01:02:03 UTC"
+
+
+@pytest.mark.parametrize("locale", LOCALES)
+def test_every_state_and_phase_has_words(locale: str) -> None:
+    words = words_in(locale)
+    assert {state for state, _ in words.headlines()} == set(TicketState)
+    assert {state for state, _ in words.leads()} == set(TicketState)
+    sentences = dict(words.sentences())
+    for state in TicketState:
+        assert f"title-{state}" in sentences
+        assert f"state-{state}" in sentences
+    for phase in Phase:
+        assert words.phase_word(phase) != phase.value
+        assert words.phase_meaning(phase)
