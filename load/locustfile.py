@@ -26,7 +26,7 @@ from locust.env import Environment
 SALE = os.environ.get("FIRSTCOME_LOAD_SALE", "demo")
 BUYERS = Path(os.environ.get("FIRSTCOME_LOAD_BUYERS", "buyers.jsonl"))
 REPORT = os.environ.get("FIRSTCOME_LOAD_REPORT")
-GONE = {"sold_out", "closed", "lapsed"}  # ticket states that end a journey without a purchase
+GONE = {"sold_out", "closed", "lapsed", "done"}  # ticket states that end a journey without a purchase
 DECIDED = {"reserved", "paying", "paid", "rejected", "expired", "cancelled"}
 
 endings: Counter[str] = Counter()

@@ -62,13 +62,11 @@ def _crowd(
     demo: RunningDemo, folder: Path, slug: str, buyers: int, rate: float, seconds: int
 ) -> dict[str, Any]:
     """Run Locust in a process of its own; returns its report."""
-    people = [
-        {"email": f"buyer{n}@example.test", "password": DEMO_PASSWORD}
-        for n in range(1, min(buyers, PASSWORD_BUYERS) + 1)
+    tokens = demo.verb("demo-tokens", "--count", str(buyers)).stdout.splitlines()
+    by_password = [
+        {"email": json.loads(line)["email"], "password": DEMO_PASSWORD} for line in tokens[:PASSWORD_BUYERS]
     ]
-    if buyers > PASSWORD_BUYERS:
-        tokens = demo.verb("demo-tokens", "--count", str(buyers - PASSWORD_BUYERS))
-        people += [json.loads(line) for line in tokens.stdout.splitlines()]
+    people = by_password + [json.loads(line) for line in tokens[PASSWORD_BUYERS:]]
     listed, report = folder / "buyers.jsonl", folder / "report.json"
     listed.write_text("\n".join(json.dumps(person) for person in people), "utf-8")
     command = [

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
@@ -18,6 +19,8 @@ from firstcome.servers import die_with_parent
 CONNECTIONS_PER_WORKER = 20_000
 WAITING_TO_BE_ACCEPTED = 4_096
 STOPPED_WITHIN_S = 6
+# granian would close a quiet connection after 30 s, just when a buyer far behind polls again: the answer would be lost.
+QUIET_CONNECTION_MS = 90_000
 
 # granian would set up log lines of its own; its messages shall go where all others go.
 _LOGS_LEFT_ALONE: dict[str, Any] = {
@@ -39,6 +42,7 @@ def serve_app(create: Callable[[], Any], host: str, port: int, *, workers: int) 
         runtime_mode=RuntimeModes.st,
         loop=Loops.uvloop,
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=QUIET_CONNECTION_MS),
         websockets=False,
         backlog=WAITING_TO_BE_ACCEPTED,
         backpressure=CONNECTIONS_PER_WORKER,
