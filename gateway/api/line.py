@@ -239,4 +239,4 @@ def _ticket_cookie(services: Services, name: str, token: str, max_age_s: int = T
     )
 
 
-HANDLERS = [read_line, line_options, read_ticket, join, leave, extend, claim]
+HANDLERS = [line_options, read_line, read_ticket, join, leave, extend, claim]
