@@ -195,32 +195,36 @@ class PrivateServer:
         lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         return lines[-1].strip() if lines else "it said nothing"
 
+    def _is_ours(self, pid: int) -> bool:
+        """Whether this is the server of this folder: a pid may have gone to somebody else meanwhile."""
+        shown = _command_line(pid)
+        return str(self.folder) in shown or str(self.socket) in shown
+
     def _stop_leftover(self) -> None:
         """End an instance that outlived its starter (where the kernel does not do it), if it is truly ours."""
         try:
             pid = int(self.pid_file.read_text())
         except (FileNotFoundError, ValueError):
             return
-        if _runs_in(pid, self.folder):
+        if self._is_ours(pid):
             os.kill(pid, signal.SIGTERM)
             deadline = time.monotonic() + STOPPED_WITHIN_S
-            while _runs_in(pid, self.folder) and time.monotonic() < deadline:
+            while self._is_ours(pid) and time.monotonic() < deadline:
                 time.sleep(0.02)  # not our child: there is nothing to wait on
         self.pid_file.unlink(missing_ok=True)
 
 
-def _runs_in(pid: int, folder: Path) -> bool:
-    """Whether the process is one of ours: alive, with the folder in its command line."""
+def _command_line(pid: int) -> str:
+    """The command line of a live process, else nothing."""
     try:
-        shown = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+        return Path(f"/proc/{pid}/cmdline").read_text()
     except FileNotFoundError:
         if sys.platform == "linux":
-            return False
+            return ""
         ps = subprocess.run(
             ["ps", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False
         )
-        shown = ps.stdout
-    return str(folder) in shown
+        return ps.stdout
 
 
 class PrivateRedis(PrivateServer):

@@ -89,7 +89,7 @@ def test_stopping_ends_also_what_does_not_listen_and_what_it_started(
     assert alive_with(mark) == []
 
 
-def test_nothing_is_left_when_the_supervisor_itself_is_killed(tmp_path: Path) -> None:
+def test_nothing_is_left_when_the_supervisor_itself_is_killed(servers_dir: Path) -> None:
     mark = f"mark-{os.getpid()}-{time.monotonic_ns()}"
     script = f"""
         import os, sys
@@ -105,13 +105,15 @@ def test_nothing_is_left_when_the_supervisor_itself_is_killed(tmp_path: Path) ->
         supervisor.watch()
     """
     child = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", textwrap.dedent(script), str(servers_dir)], stdout=subprocess.PIPE, text=True
     )
     with child:
-        assert child.stdout
-        assert child.stdout.readline() == "up\n"
-        assert len([pid for pid in alive_with(mark) if pid != child.pid]) == 2
-        child.kill()
+        try:
+            assert child.stdout
+            assert child.stdout.readline() == "up\n"
+            assert len([pid for pid in alive_with(mark) if pid != child.pid]) == 2
+        finally:
+            child.kill()
 
     eventually(lambda: not alive_with(mark), "nothing is left", 5)
 
@@ -162,6 +164,18 @@ def test_a_taken_port_is_named() -> None:
     with listener:
         assert listener.stdout
         listener.stdout.readline()
-        with pytest.raises(PortTaken, match=f"Port {port} on 127.0.0.1 is taken"):
-            refuse_taken_port("127.0.0.1", port)
-        listener.kill()
+        try:
+            with pytest.raises(PortTaken, match=f"Port {port} on 127.0.0.1 is taken"):
+                refuse_taken_port("127.0.0.1", port)
+        finally:
+            listener.kill()
+
+
+def test_a_server_that_was_left_behind_makes_way_for_the_next_one(servers_dir: Path) -> None:
+    folder = servers_dir / "left"
+    left = EmbeddedRedis(folder).start()
+    assert left.process
+
+    with EmbeddedRedis(folder) as server:
+        assert left.process.wait(5) is not None
+        assert server.answers()
