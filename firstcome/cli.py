@@ -75,9 +75,10 @@ def verb(name: str, group: click.Group = cli) -> Callable[[Callable[..., None]],
 
 def _start(process: str) -> Settings:
     """The settings of a process that serves, with its log set up. Its code is loaded only once the settings are good."""
-    from firstcome import logs
+    from firstcome import doctor, logs
 
     settings = load_settings()
+    doctor.refuse_forgetful_redis(settings)
     logs.configure(process, settings.log_level, settings.log_format)
     logs.announce_restarts(process)
     return settings
@@ -156,7 +157,10 @@ def migrate() -> None:
 @click.option(
     "--settings", "show_settings", is_flag=True, help="print every setting, secrets masked, and ask nothing"
 )
-def doctor(show_settings: bool) -> None:
+@click.option(
+    "--stores", "stores_only", is_flag=True, help="ask only Redis and the database, as a healthcheck does"
+)
+def doctor(show_settings: bool, stores_only: bool) -> None:
     """Ask every dependency and setting; say what is wrong and how to mend it."""
     from firstcome import doctor as examination
 
@@ -165,7 +169,7 @@ def doctor(show_settings: bool) -> None:
         for name, value in settings.masked().items():
             click.echo(f"{name}={value}")
         return
-    if not examination.run(settings, click.echo):
+    if not examination.run(settings, click.echo, stores_only=stores_only):
         sys.exit(1)
 
 

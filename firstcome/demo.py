@@ -35,7 +35,7 @@ from firstcome.supervisor import Program, Supervisor
 from shop.storage.migrate import migrate
 
 HOST = "127.0.0.1"
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 120.0
 MAIL_FOLDER = "mail"
 LOG_FOLDER = "logs"
 # What `--fresh` throws away; nothing else in the folder is touched.

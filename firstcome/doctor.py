@@ -22,12 +22,14 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 
 from firstcome import clients, wiring
+from firstcome.servers import ServerFault
 from firstcome.settings import Settings, variable
 from shop.errors import ShopError
 from shop.storage.database import Tx
 from shop.storage.migrate import schema_is_current
 
 MOST_DRIFT_S = 2.0
+KEEPS_EVERYTHING = "noeviction"
 # How many processes of each kind share the database's connections: serve workers, two controllers, workers, one sweeper.
 CONTROLLERS, SWEEPERS = 2, 1
 ENOUGH_FILES = 10_000
@@ -42,10 +44,13 @@ class Finding:
     mend: str = ""
 
 
-def run(settings: Settings, say: Callable[[str], None]) -> bool:
-    """Ask everything and say each finding in a line or two. True if nothing has to be mended."""
+def run(settings: Settings, say: Callable[[str], None], *, stores_only: bool = False) -> bool:
+    """Ask everything, or Redis and the database only, and say each finding in a line or two.
+
+    True if nothing has to be mended.
+    """
     healthy = True
-    for finding in examine(settings):
+    for finding in examine(settings, stores_only=stores_only):
         healthy = healthy and not finding.mend
         say(f"{'WRONG' if finding.mend else 'ok   '}  {finding.subject}: {finding.found}")
         if finding.mend:
@@ -53,16 +58,37 @@ def run(settings: Settings, say: Callable[[str], None]) -> bool:
     return healthy
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def examine(settings: Settings, *, stores_only: bool = False) -> Iterator[Finding]:
     """All findings; each question is asked even if another one failed."""
     yield Finding("settings", f"complete; the site is {settings.base_url}")
     yield from _redis("Redis (line and lanes)", "redis_url", settings.redis_url, settings.demo)
     if settings.rq_redis_url != settings.redis_url:
         yield from _redis("Redis (RQ)", "rq_redis_url", settings.rq_redis_url, settings.demo)
     yield from _database(settings)
+    if stores_only:
+        return
     yield from _mail(settings)
     yield from _payments(settings)
     yield from _machine()
+
+
+def refuse_forgetful_redis(settings: Settings) -> None:
+    """Outside a demo, raise ServerFault if Redis is set to throw away what it was told once its memory is full.
+
+    A Redis that is not there yet, or that keeps its options to itself, is no reason not to start.
+    """
+    if settings.demo:
+        return
+    with contextlib.closing(clients.redis_sync(settings.redis_url)) as client:
+        try:
+            policy = client.config_get("maxmemory-policy").get("maxmemory-policy", KEEPS_EVERYTHING)
+        except RedisError:
+            return
+    if policy != KEEPS_EVERYTHING:
+        raise ServerFault(
+            f"Redis has maxmemory-policy {policy}: when full it would throw places and orders away. "
+            f"Set maxmemory-policy {KEEPS_EVERYTHING}."
+        )
 
 
 def _redis(subject: str, name: str, url: str, demo: bool) -> Iterator[Finding]:
@@ -81,7 +107,7 @@ def _redis(subject: str, name: str, url: str, demo: bool) -> Iterator[Finding]:
 
 
 def _redis_options(subject: str, client: redis.Redis, demo: bool) -> Iterator[Finding]:
-    wanted = {"maxmemory-policy": "noeviction", "appendonly": "yes"}
+    wanted = {"maxmemory-policy": KEEPS_EVERYTHING, "appendonly": "yes"}
     why = {
         "maxmemory-policy": "With any other policy a full Redis throws places and orders away.",
         "appendonly": "Without it a restart of Redis forgets the line.",

@@ -1,0 +1,104 @@
+"""The verbs that an operator's admin types, against a real database and a real Redis."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import redis
+from click.testing import CliRunner, Result
+from sqlalchemy import update
+
+from firstcome import demo_data, doctor, wiring
+from firstcome.cli import cli
+from firstcome.servers import ServerFault
+from firstcome.settings import Settings
+from shop.accounts.operators import list_operators
+from shop.accounts.sessions import operator_sign_in
+from shop.storage.database import Database
+from shop.storage.tables import sale_items
+
+
+def run(settings: Settings, *words: str, typed: str = "") -> Result:
+    return CliRunner().invoke(cli, words, env=settings.as_environment(), input=typed)
+
+
+def test_an_operator_is_created_with_a_password_that_is_asked_for(settings: Settings, db: Database) -> None:
+    words = ("operator", "create", "--email", "ada@example.com", "--name", "Ada", "--role", "admin")
+
+    said = run(settings, *words, typed="correct horse battery\ncorrect horse battery\n")
+
+    assert said.exit_code == 0, said.output
+    assert "ada@example.com may sign in as admin." in said.output
+    assert "horse" not in said.output
+    kit = wiring.account_kit(settings)
+    assert [person.name for person in list_operators(db, kit)] == ["Ada"]
+    assert operator_sign_in(db, kit, "ada@example.com", "correct horse battery").role == "admin"
+
+
+def test_an_operator_with_a_known_address_or_a_weak_password_is_refused_in_one_line(
+    settings: Settings,
+) -> None:
+    words = (
+        "operator",
+        "create",
+        "--email",
+        "ada@example.com",
+        "--name",
+        "Ada",
+        "--role",
+        "viewer",
+        "--password",
+    )
+    assert run(settings, *words, "correct horse battery").exit_code == 0
+
+    again, weak = run(settings, *words, "correct horse battery"), run(settings, *words, "short")
+
+    assert again.exit_code == weak.exit_code == 1
+    assert "there is an operator with this address" in again.output
+    assert len(weak.output.splitlines()) == 1
+    assert "password" in weak.output
+
+
+def test_migrating_again_is_harmless(settings: Settings) -> None:
+    said = run(settings, "migrate")
+
+    assert (said.exit_code, said.output) == (0, "The database has the present schema.\n")
+
+
+def test_reconcile_says_exactly_what_is_off(settings: Settings, db: Database) -> None:
+    demo_data.prepare(settings)
+    assert run(settings, "reconcile").output == "The books add up.\n"
+    item = sale_items.c.product_id == "moon-jar"
+    db.run(lambda tx: tx.execute(update(sale_items).where(item).values(held=1)))
+
+    said = run(settings, "reconcile")
+
+    assert said.exit_code == 1
+    assert "held is 1" in said.output
+    assert "The books do not add up" in said.output
+
+
+def test_the_doctor_finds_healthy_stores(settings: Settings) -> None:
+    said = run(settings, "doctor", "--stores")
+
+    assert said.exit_code == 0, said.output
+    assert "maxmemory-policy is noeviction" in said.output
+    assert "has the present schema" in said.output
+
+
+def test_a_redis_that_throws_things_away_stops_the_start_and_is_named(
+    settings: Settings, redis_sync: redis.Redis, tmp_path: Path
+) -> None:
+    serious = settings.model_copy(update={"demo": False})
+    doctor.refuse_forgetful_redis(serious)
+    redis_sync.config_set("maxmemory-policy", "allkeys-lru")
+    try:
+        with pytest.raises(ServerFault, match="maxmemory-policy allkeys-lru"):
+            doctor.refuse_forgetful_redis(serious)
+        said = run(settings, "doctor", "--stores")
+    finally:
+        redis_sync.config_set("maxmemory-policy", "noeviction")
+
+    assert said.exit_code == 1
+    assert "-> Set maxmemory-policy noeviction" in said.output
