@@ -58,5 +58,5 @@ clean: ## remove the virtual environment and all caches; demo data stays
 
 .venv/.test: .venv/.demo pyproject.toml
 	@echo 'Installing Python packages for the tests …' >&2
-	@$(PIP) --editable '.[test,load]'
+	@$(PIP) --editable '.[test,load]' 2>.venv/install.log || { cat .venv/install.log >&2; exit 1; }
 	@touch $@
