@@ -44,6 +44,8 @@ from workers.lanes import Doorbell, LaneReader, Lanes
 log = structlog.get_logger(__name__)
 
 LARGEST_BODY = 65_536
+# The room sends its questions together over a few; the others are for orders, which may arrive all at once.
+REDIS_CONNECTIONS = 512
 LAY_DOWN_METRICS_EVERY_S = 1.0
 # More calls than the database has connections wait a little for one; far more than that are refused at once.
 WAITING_PER_CONNECTION = 20
@@ -82,7 +84,7 @@ def build_services(settings: Settings) -> Services:
     """Everything that requests need; connections open with their first use."""
     derive = settings.keyring.derive
     passes, tickets = derive("pass"), derive("ticket")
-    redis = clients.redis_async(settings.redis_url)
+    redis = clients.redis_async(settings.redis_url, connections=REDIS_CONNECTIONS)
     redis_sync, rq_redis = clients.redis_sync(settings.redis_url), clients.rq_redis(settings.rq_redis_url)
     db = wiring.database(settings)
     limits = PollLimits(floor_ms=settings.poll_floor_ms, ceiling_ms=settings.poll_ceiling_ms)
@@ -165,7 +167,7 @@ async def _close(services: Services) -> None:
     """Let go of everything. What was accepted is kept by the stores."""
     services.hashing.shutdown(wait=False, cancel_futures=True)
     services.payments.shutdown(wait=False, cancel_futures=True)
-    await asyncio.to_thread(services.bells.close)
+    services.bells.close()
     services.snapshot.close()
     services.metrics.take_away()
     for provider in services.providers.values():

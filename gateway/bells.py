@@ -32,8 +32,8 @@ class Bells:
         self._ring("outbox", self._doorbell.ring_outbox)
 
     def close(self) -> None:
-        """Ring what is due, and stop."""
-        self._thread.shutdown(wait=True)
+        """Stop. A bell that was due is rung by the sweeper."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _ring(self, name: str, ring: Callable[[], bool]) -> None:
         with self._counting:

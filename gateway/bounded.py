@@ -10,7 +10,6 @@ import asyncio
 import random
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
@@ -69,20 +68,18 @@ class Limiter:
         self._most = most
         self._within_s = within_s
         self._remembered = remembered
-        self._calls: dict[str, deque[float]] = {}
+        self._calls: dict[str, list[float]] = {}
 
     def wait_s(self, key: str, *, count: bool = True) -> float:
         """0 when a call is allowed, else the seconds until the next one is. Counts an allowed call unless told not to."""
         now = time.monotonic()
-        calls = self._calls.get(key)
-        if calls is not None and len(calls) == self._most and now - calls[0] < self._within_s:
+        calls = [at for at in self._calls.get(key, ()) if now - at < self._within_s]
+        if len(calls) >= self._most:
             return self._within_s - (now - calls[0])
         if count:
-            if calls is None:
-                if len(self._calls) >= self._remembered:
-                    self._forget()
-                calls = self._calls[key] = deque(maxlen=self._most)
-            calls.append(now)
+            if key not in self._calls and len(self._calls) >= self._remembered:
+                self._forget()
+            self._calls[key] = [*calls, now]
         return 0.0
 
     def _forget(self) -> None:

@@ -76,6 +76,7 @@ def openapi(version: str) -> OpenAPIConfig:
                 ),
             }
         ),
+        security=[{"bearer": []}, {}],
         tags=[
             Tag(name="accounts", description="Sign up, sign in, my data"),
             Tag(name="catalogue", description="Products, sales and the cart"),

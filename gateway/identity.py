@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import time
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -36,7 +37,7 @@ ROLES = ("viewer", "operator", "admin")
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 CSRF_HEADER = "x-csrf-token"
 CSRF_FIELD = "csrf_token"
-_REMEMBERED = 20_000
+_REMEMBERED = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Sessions:
     def __init__(self, keys: KeySet, csrf_keys: KeySet) -> None:
         self._keys = keys
         self._csrf_keys = csrf_keys
-        self._known: dict[str, dict[str, Any]] = {}
+        self._known: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
     def issue(self, signed_in: SignedIn, life_s: int) -> str:
         """A session text for `life_s` seconds."""
@@ -82,9 +83,9 @@ class Sessions:
             claims = self._verify(token)
             if claims is None:
                 return None
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
             self._known[token] = claims
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
         if claims["exp"] <= time.time():
             self._known.pop(token, None)
             return None

@@ -34,6 +34,8 @@ _FORWARDED = frozenset(
     }
 )
 _PUBLIC = ("/static/",)
+# Anybody may invent methods; every one of them would be another series of figures.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class Layer:
@@ -52,6 +54,9 @@ class Layer:
             return
         begun = time.perf_counter()
         scope["headers"] = self._believable(scope)
+        asked = scope["method"]
+        if asked == "HEAD":  # what GET would answer, without its body
+            scope["method"] = "GET"
         status = 500
 
         async def finish(message: Any) -> None:
@@ -59,13 +64,15 @@ class Layer:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message["headers"] = self._complete(scope["path"], message.get("headers", ()))
+            elif asked == "HEAD":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
             await self._app(scope, receive, finish)
         finally:
-            route = scope.get("path_template", "unmatched")
-            self._metrics.count(route, scope["method"], status, time.perf_counter() - begun)
+            route, method = scope.get("path_template", "unmatched"), asked if asked in _METHODS else "other"
+            self._metrics.count(route, method, status, time.perf_counter() - begun)
 
     # ------------------------------------------------------------ requests
 

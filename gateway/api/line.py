@@ -5,13 +5,13 @@ The shared state and the poll are answered in plain ASGI: they are what a crowd 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import HttpMethod, Request, Response, delete, get, post, put, route
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, HeaderParameter
 
 from gateway import identity, line
 from gateway.bodies import LineBody, PassBody, TicketBody
@@ -25,6 +25,10 @@ from gateway.services import Services, services_of
 AnyRequest = Request[Any, Any, Any]
 
 TICKET_HEADER = "waiting-room-ticket"
+TicketHeader = Annotated[
+    str | None,
+    HeaderParameter(name="Waiting-Room-Ticket", description="my ticket; suffices without a session"),
+]
 # A ticket is worth something as long as its sale; a browser may forget it after this long without a visit.
 TICKET_COOKIE_S = 7 * 24 * 3600
 
@@ -135,9 +139,9 @@ def _who(
     middleware=[plain(serve_poll)],
     responses=refuses(*_PLACE, "not_signed_in", "too_many_polls"),
 )
-async def read_ticket(sale: FromPath[str]) -> TicketBody:
+async def read_ticket(sale: FromPath[str], ticket: TicketHeader = None) -> TicketBody:
     """My place, by the ticket alone (`Waiting-Room-Ticket`) or by my account. Ask again after `poll_after_ms`."""
-    raise NotImplementedError(sale)
+    raise NotImplementedError(sale, ticket)
 
 
 @put(
@@ -164,11 +168,14 @@ async def join(
 
 @delete("/sales/{sale:str}/ticket", tags=["line"], status_code=204, responses=refuses(*_PLACE, "order_open"))
 async def leave(
-    sale: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
+    sale: FromPath[str],
+    request: AnyRequest,
+    services: NamedDependency[Services],
+    ticket: TicketHeader = None,
 ) -> Response[None]:
     """Give my place up, and the slot with it; twice is fine."""
-    principal, ticket, cookie_name = await _holder(request, services, sale)
-    await line.leave(services, sale, principal, ticket)
+    principal, shown, cookie_name = await _holder(request, services, sale, ticket)
+    await line.leave(services, sale, principal, shown)
     response: Response[None] = Response(None, status_code=204)
     if cookie_name in request.cookies:
         response.set_cookie(_ticket_cookie(services, cookie_name, "", 0))
@@ -182,11 +189,14 @@ async def leave(
     responses=refuses(*_PLACE, "not_called", "already_extended"),
 )
 async def extend(
-    sale: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
+    sale: FromPath[str],
+    request: AnyRequest,
+    services: NamedDependency[Services],
+    ticket: TicketHeader = None,
 ) -> Response[TicketBody]:
     """One more turn window, once."""
-    principal, ticket, _ = await _holder(request, services, sale)
-    body = await line.extend(services, sale, principal, ticket)
+    principal, shown, _ = await _holder(request, services, sale, ticket)
+    body = await line.extend(services, sale, principal, shown)
     return Response(body, headers={"Cache-Control": "no-store"})
 
 
@@ -199,13 +209,16 @@ async def extend(
     ),
 )
 async def claim(
-    sale: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
+    sale: FromPath[str],
+    request: AnyRequest,
+    services: NamedDependency[Services],
+    ticket: TicketHeader = None,
 ) -> Response[PassBody]:
     """Take my turn: the signed pass that checkout asks for. A retry gives the same bytes."""
-    principal, ticket, _ = await _holder(request, services, sale)
+    principal, shown, _ = await _holder(request, services, sale, ticket)
     if principal is not None and principal.kind != "buyer":
         raise WrongRole("this is for buyers")
-    body = await line.claim(services, sale, principal, ticket)
+    body = await line.claim(services, sale, principal, shown)
     return Response(body, headers={"Cache-Control": "no-store"})
 
 
@@ -213,13 +226,13 @@ async def claim(
 
 
 async def _holder(
-    request: AnyRequest, services: Services, slug: str
+    request: AnyRequest, services: Services, slug: str, ticket: str | None
 ) -> tuple[Principal | None, str | None, str]:
     """Who asks, the ticket shown in header or cookie, and the cookie's name."""
     name = await _ticket_cookie_name(services, slug)
-    ticket = request.headers.get(TICKET_HEADER) or request.cookies.get(name)
+    shown = ticket or request.cookies.get(name)
     given = request.headers.get("authorization")
-    return _who(services, given, request.cookies, ticket), ticket, name
+    return _who(services, given, request.cookies, shown), shown, name
 
 
 async def _ticket_cookie_name(services: Services, slug: str) -> str:

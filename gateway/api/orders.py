@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
 from gateway import checkout, identity, paying
 from gateway.bodies import OrderAccepted, OrderBody, OrderList, PaymentStarted
@@ -17,8 +17,13 @@ from gateway.services import Services
 
 AnyRequest = Request[Any, Any, Any]
 
-PASS_HEADER = "admission-pass"
-KEY_HEADER = "idempotency-key"
+# Missing ones are refused by name, each with a problem of its own.
+PassHeader = Annotated[
+    str | None, HeaderParameter(name="Admission-Pass", description="the pass of my turn; needed")
+]
+KeyHeader = Annotated[
+    str | None, HeaderParameter(name="Idempotency-Key", description="new for each order and payment; needed")
+]
 
 _MINE = ("two_identities", "not_signed_in", "forbidden", "foreign_request", "unavailable")
 _BODY = ("unreadable_body", "unsupported_media_type", "bad_fields")
@@ -48,12 +53,13 @@ async def place_order(
     data: JSONBody[NewOrder],
     request: AnyRequest,
     services: NamedDependency[Services],
+    admission_pass: PassHeader = None,
+    idempotency_key: KeyHeader = None,
 ) -> Response[OrderAccepted]:
     """Order with the pass (`Admission-Pass`) and an `Idempotency-Key`. The order takes its place at once and is decided soon."""
     principal = identity.require_verified(identity.require_buyer(request))
-    key = read_key(request.headers.get(KEY_HEADER))
-    token = request.headers.get(PASS_HEADER)
-    placed = await checkout.place_order(services, sale, principal, token, key, data)
+    key = read_key(idempotency_key)
+    placed = await checkout.place_order(services, sale, principal, admission_pass, key, data)
     headers = {"Cache-Control": "no-store", "Location": placed.body.href}
     if placed.replayed:
         headers[REPLAYED_HEADER] = "true"
@@ -108,10 +114,11 @@ async def start_payment(
     request: AnyRequest,
     services: NamedDependency[Services],
     data: JSONBody[PaymentChoice | None] = None,
+    idempotency_key: KeyHeader = None,
 ) -> Response[PaymentStarted]:
     """Open a payment (`Idempotency-Key`); the buyer pays at `checkout_url`. An open one is given again."""
     principal = identity.require_buyer(request)
-    key = read_key(request.headers.get(KEY_HEADER))
+    key = read_key(idempotency_key)
     provider = data.provider if data else None
     started = await services.payments.run(paying.start_payment, services, principal, order_id, key, provider)
     headers = {REPLAYED_HEADER: "true"} if started.replayed else {}

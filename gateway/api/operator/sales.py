@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from litestar import Request, Response, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
 from gateway import identity, operating
 from gateway.bodies import FiguresBody, OperatorSaleBody, OperatorSaleList
@@ -71,10 +71,14 @@ async def change_sale(
     data: JSONBody[SaleChange],
     request: AnyRequest,
     services: NamedDependency[Services],
+    if_match: Annotated[
+        str | None,
+        HeaderParameter(name="If-Match", description="the ETag that the change was made from; needed"),
+    ] = None,
 ) -> Response[OperatorSaleBody]:
     """Change what is given, of the version in `If-Match`."""
     principal = await identity.require_live_operator(request, services, "operator")
-    version = _version(request.headers.get("if-match"))
+    version = _version(if_match)
     body = await services.threads(operating.change_sale, services, principal, sale, version, data)
     await services.snapshot.renew()
     return _tagged(body)
