@@ -242,6 +242,11 @@ async def require_live_operator(request: Connection, services: Services, role: s
     return await services.threads(require_live, services, require_operator(request, role))
 
 
+async def require_live_buyer(request: Connection, services: Services) -> Principal:
+    """As `require_buyer`, and the session has not been ended meanwhile: where money or personal data is moved."""
+    return await services.threads(require_live, services, require_buyer(request))
+
+
 def buyers_only(request: Connection, _handler: BaseRouteHandler) -> None:
     """A Litestar guard: who may not ask at all is told so before the body is looked at."""
     require_buyer(request)

@@ -95,7 +95,8 @@ async def cancel_order(
     order_id: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
 ) -> Response[OrderBody]:
     """Cancel an order that is not paid: 200, or 202 while the payment provider is asked first."""
-    body, done = await checkout.cancel_order(services, identity.require_buyer(request), order_id)
+    principal = await identity.require_live_buyer(request, services)
+    body, done = await checkout.cancel_order(services, principal, order_id)
     return Response(body, status_code=200 if done else 202)
 
 
@@ -117,7 +118,7 @@ async def start_payment(
     idempotency_key: KeyHeader = None,
 ) -> Response[PaymentStarted]:
     """Open a payment (`Idempotency-Key`); the buyer pays at `checkout_url`. An open one is given again."""
-    principal = identity.require_buyer(request)
+    principal = await identity.require_live_buyer(request, services)
     key = read_key(idempotency_key)
     provider = data.provider if data else None
     started = await services.payments.run(paying.start_payment, services, principal, order_id, key, provider)

@@ -26,10 +26,12 @@ from shop.accounts.operators import create_operator
 from shop.accounts.signup import create_verified_account
 from shop.catalogue.products import create_product
 from shop.sales.line import next_block
+from shop.sales.publication import read_publication
 from tests.conftest import DATABASES, empty
 from waiting_room.pace import Allowance
 from waiting_room.ticking import Beat, TickReply
 from workers.drain import drain
+from workers.publish import publish_sale
 from workers.runtime import Runtime
 
 PASSWORD = "a-password-for-tests"
@@ -124,6 +126,13 @@ class House:
             await self._lead(body["sale_id"])
         return str(body["slug"])
 
+    async def lead_again(self, sale: str) -> None:
+        """What publisher and controller do after Redis was lost: lay the copies, confirm the store."""
+        sale_id = self.sale_id(sale)
+        publication = await asyncio.to_thread(read_publication, self.services.db, sale_id)
+        await asyncio.to_thread(publish_sale, self.services.redis_sync, publication)
+        await self._lead(sale_id)
+
     async def _lead(self, sale_id: str) -> None:
         room = self.services.room
         assert await room.take_lease(sale_id, LEADER, 60_000)
@@ -208,8 +217,8 @@ async def running(app: Litestar) -> AsyncIterator[None]:
         await life
 
 
-@pytest.fixture
-async def house(settings: Settings) -> AsyncIterator[House]:
+@asynccontextmanager
+async def open_house(settings: Settings) -> AsyncIterator[House]:
     """A gateway and two products."""
     app = create_app(settings)
     services: Services = app.state.services
@@ -232,3 +241,10 @@ async def house(settings: Settings) -> AsyncIterator[House]:
         runtime.db.dispose()
         runtime.redis.close()
         runtime.rq_redis.close()
+
+
+@pytest.fixture
+async def house(settings: Settings) -> AsyncIterator[House]:
+    """A gateway and two products, over the servers of all tests."""
+    async with open_house(settings) as here:
+        yield here

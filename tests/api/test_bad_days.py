@@ -1,0 +1,69 @@
+"""A store is down: clear refusals that say when to come back, nothing half-done, and recovery without a restart."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from firstcome.servers import EmbeddedRedis, PrivateRedis
+from firstcome.settings import Settings
+from gateway.app import create_app
+from tests.api.conftest import House, open_house, problem, running
+
+
+@pytest.fixture
+def own_redis(servers_dir: Path) -> PrivateRedis:
+    """A Redis that this test may kill."""
+    kind = PrivateRedis if PrivateRedis.find() else EmbeddedRedis
+    return kind(servers_dir / "mortal").start()
+
+
+@pytest.fixture
+async def mortal(settings: Settings, own_redis: PrivateRedis) -> AsyncIterator[House]:
+    """A house on a Redis that may be killed."""
+    changed = settings.model_copy(update={"redis_url": own_redis.url, "rq_redis_url": own_redis.url})
+    async with open_house(changed) as house:
+        yield house
+    own_redis.stop()
+
+
+async def test_without_redis_the_line_refuses_the_catalogue_stays_and_all_comes_back(
+    mortal: House, own_redis: PrivateRedis
+) -> None:
+    sale, buyer, waiting = await mortal.sale(), await mortal.buyer(), await mortal.buyer()
+    admission = await mortal.admitted(buyer, sale)
+    await waiting.ask("PUT", f"/sales/{sale}/ticket")
+    own_redis.kill()
+    for method, what in (("PUT", "ticket"), ("GET", "ticket"), ("POST", "pass"), ("DELETE", "ticket")):
+        problem(await waiting.ask(method, f"/sales/{sale}/{what}"), 503, "room_unavailable")
+    problem(await mortal.order(buyer, sale, pass_=admission, key="the-same-key"), 503, "lane_unavailable")
+    assert (await mortal.client.get(f"/api/v1/sales/{sale}")).status_code == 200
+    assert (await mortal.client.get(f"/api/v1/sales/{sale}/line")).status_code == 200, (
+        "the last picture serves on"
+    )
+    assert (await mortal.client.get("/")).status_code == 200
+    body = problem(await mortal.client.get("/health/ready"), 503, "not_ready")
+    assert set(body["failing"]) == {"redis", "queue"}
+    assert (await mortal.client.get("/health/live")).status_code == 200
+    own_redis.start()
+    await mortal.lead_again(sale)
+    assert (await mortal.client.get("/health/ready")).status_code == 200
+    accepted = await mortal.order(buyer, sale, pass_=admission, key="the-same-key")
+    assert accepted.status_code == 202, accepted.text
+
+
+async def test_without_its_database_the_gateway_starts_says_so_and_keeps_asking(settings: Settings) -> None:
+    gone = settings.model_copy(update={"database_url": "mysql+pymysql://nobody@127.0.0.1:9/nothing"})
+    app = create_app(gone)
+    way = httpx.ASGITransport(app=app)
+    async with running(app), httpx.AsyncClient(transport=way, base_url=gone.base_url) as client:
+        assert (await client.get("/health/live")).status_code == 200
+        body = problem(await client.get("/health/ready"), 503, "not_ready")
+        assert {"database", "schema", "snapshot"} <= set(body["failing"])
+        problem(await client.get("/api/v1/sales"), 503, "unavailable")
+        credentials = {"email": "a@example.test", "password": "a password"}
+        problem(await client.post("/api/v1/sessions", json=credentials), 503, "unavailable")
+        assert "127.0.0.1:9" not in (await client.get("/api/v1/sales")).text
