@@ -164,7 +164,7 @@ function showPosition({ ahead }) {
   for (const bead of all(".bead")) bead.classList.toggle("gone", parseFloat(bead.getAttribute("cx")) < x);
 }
 
-/** The range in the reader's words; `gateway/pages/words.py` says the same on the server. */
+/** The range in the reader's words; `gateway/pages/words/figures.py` says the same on the server. */
 function range(estimate, words) {
   if (!estimate || estimate.low_s == null || estimate.high_s == null) return words.none;
   const { low_s: low, high_s: high } = estimate;

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
@@ -114,13 +115,22 @@ def log_in_operator(page: Page, onward: str = "/operator", email: str = "operato
     page.click("main button[type=submit]")
 
 
+def open_sale(demo: RunningDemo, units: int, **more: Any) -> tuple[str, str]:
+    """A fresh open sale that every process of the gateway knows and that calls: its slug and its product's id."""
+    slug, product = demo.open_sale(units, **more)
+
+    def known_everywhere() -> bool | None:
+        answers = [httpx.get(f"{demo.url}/api/v1/sales/{slug}/line", timeout=10) for _ in range(6)]
+        return all(answer.status_code == 200 and "hold" not in answer.json() for answer in answers) or None
+
+    eventually(known_everywhere, f"{slug} is open in every process", 15)
+    return slug, product
+
+
 def waiting_buyer(demo: RunningDemo, number: int, slug: str) -> Buyer:
-    """A buyer who has joined by JSON. A sale that was made this instant reaches every process within a second."""
+    """A buyer who has joined by JSON."""
     buyer = demo.buyer(number)
-    joined = eventually(
-        lambda: buyer.client.put(f"/api/v1/sales/{slug}/ticket").status_code in (200, 201) or None, "joined"
-    )
-    assert joined
+    buyer.join(slug)
     return buyer
 
 

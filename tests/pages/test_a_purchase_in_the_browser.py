@@ -7,7 +7,7 @@ import uuid
 
 from playwright.sync_api import Page, expect
 
-from tests.pages.conftest import Visit, called_buyer, log_in
+from tests.pages.conftest import Visit, called_buyer, log_in, open_sale
 from tests.running import RunningDemo, eventually
 
 
@@ -22,7 +22,7 @@ def look_again_until(page: Page, text: str, timeout_s: float = 12) -> None:
 
 
 def test_a_newcomer_signs_up_waits_and_buys(visit: Visit, demo: RunningDemo) -> None:
-    slug, _ = demo.open_sale(5)
+    slug, _ = open_sale(demo, 5)
     email = f"new-{uuid.uuid4().hex[:8]}@example.test"
     page = visit(f"/sales/{slug}")
     page.get_by_role("link", name="Create an account").click()
@@ -74,7 +74,7 @@ def test_a_newcomer_signs_up_waits_and_buys(visit: Visit, demo: RunningDemo) -> 
 
 
 def test_the_purchase_goes_through_without_a_script(visit: Visit, demo: RunningDemo) -> None:
-    slug, _ = demo.open_sale(5)
+    slug, _ = open_sale(demo, 5)
     page = visit("/", script=False)
     log_in(page, 11, f"/sales/{slug}")
     page.get_by_role("button", name="Join the line").click()
@@ -97,7 +97,7 @@ def test_the_purchase_goes_through_without_a_script(visit: Visit, demo: RunningD
 
 
 def test_an_order_is_cancelled_before_payment(visit: Visit, demo: RunningDemo) -> None:
-    slug, product = demo.open_sale(5)
+    slug, product = open_sale(demo, 5)
     buyer = called_buyer(demo, 12, slug)
     order_id = buyer.order(slug, buyer.claim(slug), {product: 1})["order_id"]
     buyer.await_order(order_id, "reserved")
@@ -112,7 +112,7 @@ def test_an_order_is_cancelled_before_payment(visit: Visit, demo: RunningDemo) -
 
 
 def test_a_turn_on_one_device_is_a_checkout_on_another(visit: Visit, demo: RunningDemo) -> None:
-    slug, _ = demo.open_sale(5)
+    slug, _ = open_sale(demo, 5)
     called_buyer(demo, 13, slug).claim(slug)
 
     page = visit("/")
@@ -122,7 +122,7 @@ def test_a_turn_on_one_device_is_a_checkout_on_another(visit: Visit, demo: Runni
 
 
 def test_the_cart_fills_in_the_checkout(visit: Visit, demo: RunningDemo) -> None:
-    slug, product = demo.open_sale(5)
+    slug, product = open_sale(demo, 5)
     page = visit("/")
     log_in(page, 14, "/")
     page.locator(f"form[action='/cart/items/{product}'] button").click()

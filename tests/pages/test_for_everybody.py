@@ -8,7 +8,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, Response
 
-from tests.pages.conftest import Visit, Witness, called_buyer, log_in, log_in_operator
+from tests.pages.conftest import Visit, Witness, called_buyer, log_in, log_in_operator, open_sale
 from tests.running import RunningDemo
 
 STRANGERS = ["/", "/sales/demo", "/login", "/signup", "/verify", "/reset", "/reset?step=sent", "/demo/mail"]
@@ -69,7 +69,7 @@ def test_the_way_from_the_line_to_the_order_is_accessible(
     visit: Visit, demo: RunningDemo, width: int, scheme: str, locale: str
 ) -> None:
     number = 22 if width == 320 else 23
-    slug, product = demo.open_sale(5)
+    slug, product = open_sale(demo, 5)
     buyer = called_buyer(demo, number, slug)
     page = visit("/", width=width, color_scheme=scheme, locale=locale)
     log_in(page, number, f"/sales/{slug}")
@@ -109,7 +109,7 @@ def test_the_language_can_be_chosen_and_stays(visit: Visit) -> None:
 
 
 def test_the_waiting_page_loads_little(visit: Visit, demo: RunningDemo) -> None:
-    slug, _ = demo.open_sale(5)
+    slug, _ = open_sale(demo, 5)
     called_buyer(demo, 24, slug)
     page = visit("/")
     log_in(page, 24)

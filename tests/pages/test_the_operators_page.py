@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from playwright.sync_api import Page, expect
 
-from tests.pages.conftest import Visit, Witness, log_in, log_in_operator, waiting_buyer
+from tests.pages.conftest import Visit, Witness, log_in, log_in_operator, open_sale, waiting_buyer
 from tests.running import RunningDemo
 
 
@@ -44,7 +44,7 @@ def test_an_operator_makes_a_sale_window_and_every_bad_field_is_named(visit: Vis
 
 
 def test_figures_come_without_loading_the_page_again(visit: Visit, demo: RunningDemo) -> None:
-    slug, _ = demo.open_sale(9, capacity=1)
+    slug, _ = open_sale(demo, 9, capacity=1)
     page = visit("/")
     log_in_operator(page, f"/operator/sales/{slug}")
     expect(page.locator("[data-fill='line.waiting']")).to_have_text("0")
@@ -59,7 +59,7 @@ def test_figures_come_without_loading_the_page_again(visit: Visit, demo: Running
 
 
 def test_pausing_resuming_pace_and_words_reach_those_who_wait(visit: Visit, demo: RunningDemo) -> None:
-    slug, _ = demo.open_sale(9, capacity=1)
+    slug, _ = open_sale(demo, 9, capacity=1)
     waiting_buyer(demo, 43, slug)
     buyer = visit("/")
     log_in(buyer, 44, f"/sales/{slug}")
@@ -83,7 +83,7 @@ def test_pausing_resuming_pace_and_words_reach_those_who_wait(visit: Visit, demo
 
 
 def test_grave_actions_ask_first_also_without_a_script(visit: Visit, demo: RunningDemo) -> None:
-    slug, _ = demo.open_sale(9)
+    slug, _ = open_sale(demo, 9)
     page = visit("/", script=False, width=390)
     log_in_operator(page, f"/operator/sales/{slug}")
     expect(page.get_by_role("button", name="Yes, halt everything now")).to_be_hidden()
@@ -109,7 +109,7 @@ def test_a_viewer_watches_and_changes_nothing(visit: Visit, witness: Witness) ->
 
 
 def test_the_orders_of_a_sale_can_be_looked_through(visit: Visit, demo: RunningDemo) -> None:
-    slug, product = demo.open_sale(9)
+    slug, product = open_sale(demo, 9)
     buyer = waiting_buyer(demo, 45, slug)
     buyer.buy(slug, {product: 1})
     page = visit("/")

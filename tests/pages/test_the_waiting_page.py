@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from playwright.sync_api import Page, expect
 
-from tests.pages.conftest import Visit, Witness, called_buyer, log_in, waiting_buyer
+from tests.pages.conftest import Visit, Witness, called_buyer, log_in, open_sale, waiting_buyer
 from tests.running import RunningDemo
 
 
@@ -18,7 +18,7 @@ def headline(page: Page, words: str) -> None:
 def test_the_page_follows_the_line_to_the_turn_without_being_loaded_again(
     visit: Visit, demo: RunningDemo
 ) -> None:
-    slug, _ = demo.open_sale(9, capacity=1)
+    slug, _ = open_sale(demo, 9, capacity=1)
     first = called_buyer(demo, 31, slug)
     second = waiting_buyer(demo, 32, slug)
     page = visit("/", width=390)
@@ -53,7 +53,7 @@ def test_a_lost_network_keeps_the_place_and_the_page_goes_on_by_itself(
     visit: Visit, demo: RunningDemo, witness: Witness
 ) -> None:
     witness.foreseen = ("ERR_INTERNET_DISCONNECTED",)
-    slug, _ = demo.open_sale(9, capacity=1)
+    slug, _ = open_sale(demo, 9, capacity=1)
     first = called_buyer(demo, 34, slug)
     page = visit("/")
     log_in(page, 35, f"/sales/{slug}")
@@ -74,7 +74,7 @@ def test_a_lost_network_keeps_the_place_and_the_page_goes_on_by_itself(
 
 
 def test_one_chain_of_polls_obeys_the_server(visit: Visit, demo: RunningDemo) -> None:
-    slug, _ = demo.open_sale(9, capacity=1)
+    slug, _ = open_sale(demo, 9, capacity=1)
     called_buyer(demo, 36, slug)
     page = visit("/")
     log_in(page, 37, f"/sales/{slug}")
@@ -87,17 +87,17 @@ def test_one_chain_of_polls_obeys_the_server(visit: Visit, demo: RunningDemo) ->
             polls.append((time.monotonic(), answer.json()["poll_after_ms"]))  # type: ignore[attr-defined]
 
     page.on("response", note)
-    page.wait_for_timeout(6_000)
+    page.wait_for_timeout(4_000)
     # Coming back to the tab asks at once, and starts no second chain beside the first.
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    page.wait_for_timeout(3_000)
+    page.wait_for_timeout(2_500)
     assert len(polls) >= 2
     early = sum(later - earlier < wished / 1000 - 0.25 for (earlier, wished), (later, _) in pairwise(polls))
     assert early <= 1, polls
 
 
 def test_leaving_asks_first_and_a_new_place_can_be_taken(visit: Visit, demo: RunningDemo) -> None:
-    slug, _ = demo.open_sale(9)
+    slug, _ = open_sale(demo, 9)
     page = visit("/", script=False)
     log_in(page, 38, f"/sales/{slug}")
     page.get_by_role("button", name="Join the line").click()
@@ -112,7 +112,7 @@ def test_leaving_asks_first_and_a_new_place_can_be_taken(visit: Visit, demo: Run
 def test_the_ticket_alone_shows_the_place_and_the_turn_asks_for_the_account(
     visit: Visit, demo: RunningDemo
 ) -> None:
-    slug, _ = demo.open_sale(9)
+    slug, _ = open_sale(demo, 9)
     page = visit("/")
     log_in(page, 39, f"/sales/{slug}")
     page.get_by_role("button", name="Join the line").click()

@@ -1,0 +1,27 @@
+"""The words of states, times, amounts and refusals, in one language. Pure: values in, text out; knows no request and no page.
+
+The English source stands here and in the templates; `gateway/locales` holds the translations. One `Words` per language.
+"""
+
+from __future__ import annotations
+
+from gateway.pages.words.figures import iso, share, time_left
+from gateway.pages.words.line import LineWords
+from gateway.pages.words.orders import OrderWords
+from gateway.pages.words.refusals import RefusalWords, fault_of
+from gateway.pages.words.sales import SaleWords
+
+__all__ = ["Words", "fault_of", "iso", "share", "time_left"]
+
+
+class Words(SaleWords, LineWords, OrderWords, RefusalWords):
+    """Everything that is said in one language; the public methods are the templates' filters."""
+
+    def links(self, *, operator: bool, signed_in: bool) -> list[tuple[str, str]]:
+        """The main navigation: (path, word)."""
+        _ = self._gettext
+        if operator:
+            return [("/operator", _("Sale windows"))] if signed_in else [("/operator/login", _("Log in"))]
+        if signed_in:
+            return [("/orders", _("Orders")), ("/cart", _("Cart")), ("/me", _("My data"))]
+        return [("/login", _("Log in")), ("/signup", _("Sign up"))]

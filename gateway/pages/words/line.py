@@ -1,0 +1,113 @@
+"""What is said to those who wait."""
+
+from __future__ import annotations
+
+from gateway.pages.words.figures import Figures
+
+STATE_TONES = {
+    "called": "turn",
+    "admitted": "in",
+    "done": "in",
+    "missed": "wait",
+    "all_held": "wait",
+    "left": "rest",
+    "lapsed": "rest",
+    "sold_out": "rest",
+    "closed": "rest",
+}
+STATE_STEPS = {"called": 2, "missed": 2, "admitted": 3, "done": 5}
+
+
+class LineWords(Figures):
+    """Words for the states of a ticket."""
+
+    def headlines(self) -> list[tuple[str, str]]:
+        """The headline of every state of a ticket."""
+        _ = self._gettext
+        return [
+            ("lobby", _("You are early, and your place is kept")),
+            ("waiting", _("You are in line")),
+            ("called", _("It is your turn")),
+            ("missed", _("You missed your turn, but it is not lost")),
+            ("admitted", _("The checkout is open for you")),
+            ("done", _("All done. Thank you")),
+            ("left", _("You have left the line")),
+            ("lapsed", _("Your place has ended")),
+            ("all_held", _("Everything is in checkout right now")),
+            ("sold_out", _("Sold out")),
+            ("closed", _("The sale is over")),
+        ]
+
+    def leads(self) -> list[tuple[str, str]]:
+        """The sentence below the headline: what happens next."""
+        _ = self._gettext
+        return [
+            ("lobby", _("When the sale starts, people are called in the order of their numbers.")),
+            ("waiting", _("We call people strictly in order. When it is your turn, this page tells you.")),
+            ("called", _("Start your checkout before the time is up. Nothing is bought yet.")),
+            ("missed", _("Press “I am here” in time, and you are the next to be called.")),
+            ("admitted", _("Choose what you want and place your order.")),
+            ("done", _("Your order is in. You find it under “My orders”.")),
+            ("left", _("Your place was given up, as you wished.")),
+            ("lapsed", _("The time to come back is over, so the place went on to the others.")),
+            (
+                "all_held",
+                _(
+                    "Buyers in checkout hold every unit. What they do not pay for goes to the next in line. You keep your place."
+                ),
+            ),
+            (
+                "sold_out",
+                _("Every unit has been sold. Thank you for waiting; we are sorry it did not reach you."),
+            ),
+            ("closed", _("Nobody is called any more. Thank you for coming.")),
+        ]
+
+    def outlooks(self) -> list[tuple[str, str]]:
+        _ = self._gettext
+        return [
+            ("likely", _("Likely")),
+            ("uncertain", _("Uncertain")),
+            ("unlikely", _("Unlikely")),
+            ("gone", _("No, everything is gone")),
+            ("unknown", _("Not known at the moment")),
+        ]
+
+    def reasons(self) -> list[tuple[str, str]]:
+        """Why an estimate got longer."""
+        _ = self._gettext
+        return [
+            ("paused", _("The shop has paused the line for a moment.")),
+            ("rate_lowered", _("The shop calls fewer people at a time now.")),
+            ("capacity_lowered", _("The shop has fewer places in checkout now.")),
+            ("checkout_slow", _("Those in checkout take longer than before.")),
+            ("stock_held", _("What is left is held by buyers in checkout.")),
+            ("rebuilding", _("The line is being put together again after a fault. Your place is safe.")),
+            ("no_history", _("The line has only just begun to move.")),
+        ]
+
+    def sentences(self) -> list[tuple[str, str]]:
+        """What the script says aloud and in the title; `{ahead}` and `{left}` stand for numbers."""
+        _ = self._gettext
+        states = [(f"state-{state}", words) for state, words in self.headlines()]
+        return [
+            *states,
+            ("ahead", _("{ahead} people ahead of you")),
+            ("title-lobby", _("In line")),
+            ("title-waiting", _("({ahead}) In line")),
+            ("title-called", _("● Your turn, {left} left")),
+            ("title-missed", _("● You missed your turn")),
+            ("title-admitted", _("✓ Checkout is open")),
+            ("title-done", _("✓ Done")),
+            ("title-left", _("You have left the line")),
+            ("title-lapsed", _("Your place has ended")),
+            ("title-all_held", _("({ahead}) In line")),
+            ("title-sold_out", _("Sold out")),
+            ("title-closed", _("The sale is over")),
+        ]
+
+    def state_tone(self, state: str) -> str:
+        return STATE_TONES.get(state, "")
+
+    def state_step(self, state: str) -> int:
+        return STATE_STEPS.get(state, 1)
