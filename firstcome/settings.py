@@ -136,8 +136,9 @@ class Settings(BaseSettings):
     turn_floor_s: float = Field(
         120, gt=0, description="the shortest turn window that a sale may set, in seconds"
     )
+    # At least 1.25 s: whoever asks more than 8 times in 10 s is answered 429.
     poll_floor_ms: int = Field(
-        1_000, ge=1, description="the shortest time between two polls, in milliseconds"
+        1_300, ge=1, description="the shortest time between two polls, in milliseconds"
     )
     poll_ceiling_ms: int = Field(
         30_000, ge=1, description="the longest time between two polls, in milliseconds"

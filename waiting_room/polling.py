@@ -17,7 +17,7 @@ _JITTER = 0.4
 class PollLimits:
     """The shortest and longest time between two polls that the server asks for, in ms."""
 
-    floor_ms: int = 1_000
+    floor_ms: int = 1_300
     ceiling_ms: int = 30_000
 
 
