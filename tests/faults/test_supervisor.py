@@ -54,7 +54,7 @@ def test_a_process_that_dies_is_started_again_with_a_line_that_says_so(tmp_path:
     (first,) = eventually(lambda: alive_with(mark), "it runs")
     try:
         os.kill(first, signal.SIGKILL)
-        supervisor.watch(lambda: bool(alive_with(mark)) and alive_with(mark) != [first], look_every_s=0.05)
+        supervisor.watch(lambda: bool(set(alive_with(mark)) - {first}), look_every_s=0.05)
     finally:
         supervisor.stop()
 
