@@ -245,10 +245,13 @@ class Buyer:
         return _body(answer, 202)
 
     def await_order(self, order_id: str, *states: str, timeout_s: float = 15) -> dict[str, Any]:
-        """Poll the order until it is in one of `states`."""
+        """Poll the order until it is in one of `states`; a lost connection and 503 are asked again."""
 
         def reached() -> dict[str, Any] | None:
-            answer = self.client.get(f"/api/v1/orders/{order_id}")
+            try:
+                answer = self.client.get(f"/api/v1/orders/{order_id}")
+            except httpx.TransportError:
+                return None
             if answer.status_code == 503:
                 return None
             order = _body(answer, 200)
