@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 from redis.exceptions import RedisError
 
-from firstcome.servers import ServerFault
+from firstcome.private_server import ServerFault
 from firstcome.settings import Settings, SettingsFault, load_settings, load_settings_or_demo
 from shop.errors import ShopError, Unavailable
 
@@ -214,7 +214,7 @@ def reconcile() -> None:
 def demo(fresh: bool) -> None:
     """Run a whole sale on this machine, until Ctrl-C: servers, demo data, every process."""
     from firstcome import demo as show
-    from firstcome.settings import load_demo_choices
+    from firstcome.demo_settings import load_demo_choices
 
     show.run(load_demo_choices(), fresh=fresh)
 

@@ -20,17 +20,11 @@ import httpx
 from firstcome import demo_data
 from firstcome.demo_secrets import kept_secrets
 from firstcome.demo_servers import start_servers
+from firstcome.demo_settings import DemoChoices, demo_settings
 from firstcome.parent import MakeAbove
 from firstcome.ports import PortTaken, refuse_taken_port
-from firstcome.servers import ServerFault
-from firstcome.settings import (
-    DEMO_FILE,
-    DemoChoices,
-    Settings,
-    demo_settings,
-    inherited_environment,
-    started_by_make,
-)
+from firstcome.private_server import ServerFault
+from firstcome.settings import DEMO_FILE, Settings, inherited_environment, started_by_make
 from firstcome.supervisor import Program, Supervisor
 from shop.storage.migrate import migrate
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from firstcome.demo_settings import DemoChoices
 from firstcome.servers import EmbeddedRedis, PrivateMariaDB, PrivateRedis, ServerFault
-from firstcome.settings import DemoChoices, without_password
 from firstcome.supervisor import Server, Supervisor
+from firstcome.urls import without_password
 
 DATABASE = "firstcome"
 SQLITE_FILE = "firstcome.sqlite"

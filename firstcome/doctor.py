@@ -22,7 +22,7 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 
 from firstcome import clients, wiring
-from firstcome.servers import ServerFault
+from firstcome.private_server import ServerFault
 from firstcome.settings import Settings, variable
 from shop.errors import ShopError
 from shop.storage.database import Tx

@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 
-from firstcome.servers import ServerFault
+from firstcome.private_server import ServerFault
 
 
 class PortTaken(ServerFault):

@@ -11,13 +11,13 @@ import ipaddress
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
+from typing import Annotated, Literal
 
 from dotenv import dotenv_values
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from firstcome import urls
 from firstcome.keyring import KeyFault, Keyring, parse_keyring
 
 PREFIX = "FIRSTCOME_"
@@ -30,10 +30,6 @@ DEMO_FILE = "demo.env"
 SECRET = frozenset({"secret_keys", "simulator_api_key", "simulator_webhook_secrets"})
 # Printed without the password that they may carry.
 URLS = frozenset({"redis_url", "rq_redis_url", "database_url", "smtp_url"})
-
-_REDIS_SCHEMES = ("redis", "rediss", "unix")
-_DATABASE_SCHEMES = ("mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql", "sqlite")
-_SMTP_SCHEMES = ("smtp", "smtps")
 
 Words = Annotated[tuple[str, ...], NoDecode]
 
@@ -193,36 +189,19 @@ class Settings(BaseSettings):
     def _public_origin(cls, value: str, info: ValidationInfo) -> str:
         if not value and info.data.get("demo"):
             return f"http://127.0.0.1:{info.data.get('port')}"
-        parts = _split_url(value, ("http", "https"))
-        if (
-            not parts.hostname
-            or parts.path not in ("", "/")
-            or parts.query
-            or parts.fragment
-            or parts.username
-        ):
-            raise ValueError("is not an origin: scheme and host only")
-        if parts.scheme == "http" and not info.data.get("demo"):
-            raise ValueError("is a plain http origin, on which passwords and passes could be read on the way")
-        return value.rstrip("/")
+        return urls.origin(value, plain_http=bool(info.data.get("demo")))
 
     @field_validator("redis_url", "rq_redis_url")
     @classmethod
     def _redis(cls, value: str, info: ValidationInfo) -> str:
         if info.field_name == "rq_redis_url" and not value:
             return str(info.data.get("redis_url", ""))
-        parts = _split_url(value, _REDIS_SCHEMES)
-        if not parts.hostname and not (parts.scheme == "unix" and parts.path):
-            raise ValueError("names no host")
-        return value
+        return urls.redis(value)
 
     @field_validator("database_url")
     @classmethod
     def _database(cls, value: str) -> str:
-        parts = _split_url(value, _DATABASE_SCHEMES)
-        if not parts.path.strip("/"):
-            raise ValueError("names no database")
-        return value
+        return urls.database(value)
 
     @field_validator("secret_keys")
     @classmethod
@@ -242,9 +221,9 @@ class Settings(BaseSettings):
             if info.data.get("demo"):
                 return value
             raise ValueError("is missing")
-        if info.field_name == "smtp_url" and not _split_url(value, _SMTP_SCHEMES).hostname:
-            raise ValueError("names no host")
-        if info.field_name == "mail_from" and "@" not in value.strip("@"):
+        if info.field_name == "smtp_url":
+            return urls.mail_server(value)
+        if "@" not in value.strip("@"):
             raise ValueError("is no mail address")
         return value
 
@@ -258,9 +237,7 @@ class Settings(BaseSettings):
     @field_validator("simulator_url")
     @classmethod
     def _stand_in(cls, value: str) -> str:
-        if value and not _split_url(value, ("http", "https")).hostname:
-            raise ValueError("names no host")
-        return value.rstrip("/")
+        return urls.website(value) if value else value
 
     @field_validator("simulator_api_key", "simulator_webhook_secrets")
     @classmethod
@@ -303,7 +280,7 @@ class Settings(BaseSettings):
         if name in SECRET:
             return "set" if value else "missing"
         if name in URLS:
-            return without_password(value)
+            return urls.without_password(value)
         return ",".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
 
     def as_environment(self) -> dict[str, str]:
@@ -317,44 +294,9 @@ class Settings(BaseSettings):
         }
 
 
-class DemoChoices(BaseSettings):
-    """What may be chosen for `firstcome demo`; servers that are not named are found or started. `.env` is left alone."""
-
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
-    )
-
-    port: int = Field(
-        8000, ge=1, le=65534, description="a port from 1 to 65534; the payment stand-in takes the next one"
-    )
-    data_dir: Path = Field(Path(".firstcome"), description="a folder for the demo's data")
-    redis_url: str = Field("", repr=False, description="a URL such as redis://127.0.0.1:6379/0, or nothing")
-    database_url: str = Field(
-        "", repr=False, description="a URL such as mysql://user@host/firstcome, or nothing"
-    )
-
-
 def variable(name: str) -> str:
     """The environment variable of a setting."""
     return PREFIX + name.upper()
-
-
-def _split_url(value: str, schemes: tuple[str, ...]) -> Any:
-    if not value:
-        raise ValueError("is missing")
-    parts = urlsplit(value)
-    if parts.scheme not in schemes:
-        raise ValueError(f"does not begin with {' or '.join(scheme + '://' for scheme in schemes)}")
-    return parts
-
-
-def without_password(url: str) -> str:
-    """The URL with its password replaced by `***`."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    name, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{name.partition(':')[0]}:***@{host}"))
 
 
 def load_settings(env_file: Path | None = Path(".env")) -> Settings:
@@ -363,7 +305,7 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
     try:
         settings = Settings(_env_file=env_file)
     except ValidationError as error:
-        raise SettingsFault(_sentences(Settings, error) + unknown) from None
+        raise SettingsFault(sentences_of(Settings, error) + unknown) from None
     if unknown:
         raise SettingsFault(unknown)
     return settings
@@ -375,50 +317,19 @@ def load_settings_or_demo() -> Settings:
     For the verbs that a person types beside a running demo, never for a process that serves.
     """
     if not (_given_names(Path(".env")) - {variable("data_dir"), variable("port")}):
-        demo_file = load_demo_choices().data_dir / DEMO_FILE
+        demo_file = _data_dir() / DEMO_FILE
         if demo_file.is_file():
             return load_settings(demo_file)
     return load_settings()
 
 
-def load_demo_choices() -> DemoChoices:
-    """The choices for the demo from the environment. Raises SettingsFault."""
-    try:
-        return DemoChoices()
-    except ValidationError as error:
-        raise SettingsFault(_sentences(DemoChoices, error)) from None
-
-
-def demo_settings(
-    choices: DemoChoices,
-    *,
-    folder: Path,
-    redis_url: str,
-    database_url: str,
-    mail_folder: Path,
-    secrets: dict[str, str],
-) -> Settings:
-    """The settings of a demo: the given ones, and whatever else the environment says. Raises SettingsFault."""
-    given: dict[str, Any] = {
-        "demo": True,
-        "port": choices.port,
-        "data_dir": folder,
-        "redis_url": redis_url,
-        "database_url": database_url,
-        "mail_sink_dir": mail_folder,
-        "mail_from": "firstcome@example.test",
-        "simulator_url": f"http://127.0.0.1:{choices.port + 1}",
-        **secrets,
-    }
-    try:
-        return Settings(_env_file=None, **given)
-    except ValidationError as error:
-        raise SettingsFault(_sentences(Settings, error)) from None
-
-
 def inherited_environment() -> dict[str, str]:
     """The environment for a child process without any of this product's settings, which are handed over separately."""
     return {name: value for name, value in os.environ.items() if not name.upper().startswith(PREFIX)}
+
+
+def _data_dir() -> Path:
+    return Path(os.environ.get(variable("data_dir")) or Settings.model_fields["data_dir"].default)
 
 
 def _given_names(env_file: Path | None) -> set[str]:
@@ -435,7 +346,7 @@ def _unknown_names(env_file: Path | None) -> list[str]:
     return faults
 
 
-def _sentences(model: type[BaseSettings], error: ValidationError) -> list[str]:
+def sentences_of(model: type[BaseSettings], error: ValidationError) -> list[str]:
     """One sentence a faulty setting: what is wrong with it, and what was expected."""
     faults = []
     for fault in error.errors(include_url=False, include_input=True):

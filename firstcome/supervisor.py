@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from firstcome.servers import PrivateServer, dying_with_parent
+from firstcome.private_server import PrivateServer, dying_with_parent
 
 STOPPED_WITHIN_S = 8.0
 FIRST_PAUSE_S = 0.2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from granian.http import HTTP1Settings
 from granian.log import LogLevels
 from granian.server import Server
 
-from firstcome.servers import die_with_parent
+from workers.orphans import end_with_parent
 
 # granian holds no more connections than this per worker; a crowd that polls keeps its connections open.
 CONNECTIONS_PER_WORKER = 20_000
@@ -59,7 +60,7 @@ def _in_worker(create: Callable[[], Any], parent_pid: int) -> Any:
 
     An orphan would go on taking its share of the port's connections.
     """
-    die_with_parent(parent_pid)
+    end_with_parent(parent_pid, signal.SIGTERM)
     return create()
 
 

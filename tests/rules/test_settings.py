@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from firstcome.demo_settings import load_demo_choices
 from firstcome.keyring import KEY_BYTES, KeyFault, Keyring, parse_keyring
 from firstcome.settings import (
     DEMO_FILE,
     Settings,
     SettingsFault,
-    load_demo_choices,
     load_settings,
     load_settings_or_demo,
-    without_password,
 )
+from firstcome.urls import without_password
 
 KEY = base64.urlsafe_b64encode(bytes(range(KEY_BYTES))).decode()
 GOOD = {
