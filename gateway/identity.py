@@ -21,6 +21,7 @@ from litestar.connection import ASGIConnection, Request
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
 
+from gateway.reading import read_form
 from gateway.refusals import ForeignRequest, NotSignedIn, NotVerified, TwoIdentities, WrongRole
 from shop.accounts.sessions import SignedIn, session_is_live
 
@@ -294,8 +295,11 @@ def _require_own_origin(request: Connection, settings: Settings) -> None:
 
 def _same_host(request: Connection, origin: str) -> bool:
     """A page of the very host that is asked, such as localhost beside 127.0.0.1 on a developer's machine."""
-    parts = urlsplit(origin)
-    return bool(parts.netloc) and parts.netloc == request.headers.get("host")
+    try:
+        host = urlsplit(origin).netloc
+    except ValueError:  # such as a bracket that is never closed
+        return False
+    return bool(host) and host == request.headers.get("host")
 
 
 async def _csrf_of(request: Connection) -> str:
@@ -306,6 +310,6 @@ async def _csrf_of(request: Connection) -> str:
         "application/x-www-form-urlencoded",
         "multipart/form-data",
     ):
-        value = (await request.form()).get(CSRF_FIELD)
+        value = (await read_form(request)).get(CSRF_FIELD)
         return value if isinstance(value, str) else ""
     return ""

@@ -1,4 +1,4 @@
-"""Reading a JSON body strictly: no coercion, no unknown field, and every bad field named at once.
+"""Reading a body strictly: JSON without coercion or unknown fields, every bad field named at once; forms in UTF-8.
 
 msgspec stops at the first fault; `faults_of` walks the whole value and collects all of them. `JsonBody` puts this between
 Litestar and its handlers, so that a handler that takes `data: JSONBody[X]` sees nothing but a valid `X`.
@@ -10,6 +10,8 @@ import types
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 import msgspec
+from litestar import Request
+from litestar.datastructures import FormMultiDict
 from litestar.dto import AbstractDTO
 from litestar.typing import FieldDefinition
 
@@ -28,6 +30,14 @@ def read_json(raw: bytes, kind: type[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableBody("the body is not JSON in UTF-8") from error
     return check(value, kind)
+
+
+async def read_form(request: Request[Any, Any, Any]) -> FormMultiDict:
+    """The fields of a form. Raises UnreadableBody for text that is not UTF-8; Litestar refuses what has not the form of a form."""
+    try:
+        return await request.form()
+    except UnicodeDecodeError as error:
+        raise UnreadableBody("the form is not in UTF-8") from error
 
 
 def check(value: Any, kind: type[T]) -> T:

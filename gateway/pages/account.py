@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Any
 from urllib.parse import quote
 
@@ -35,6 +34,7 @@ from gateway.reading import check
 from gateway.services import Services
 from shop.accounts import reset, sessions, signup
 from shop.accounts.rules import BadCode, Unverified
+from shop.vault import Unreadable
 
 # The address that somebody has just signed up or asked a code with, sealed, so that the next page can fill it in.
 PENDING, PENDING_S = "pending", 1800
@@ -47,7 +47,7 @@ def _pending(request: AnyRequest) -> Form:
     kept = request.cookies.get(cookie_name(services.settings, PENDING), "")
     try:
         return Form(email=services.vault.open(base64.urlsafe_b64decode(kept), _SEALED_AS)) if kept else Form()
-    except (binascii.Error, ValueError):  # another key, or not ours
+    except (ValueError, Unreadable):  # changed, sealed with a key that is gone, or not ours
         return Form()
 
 

@@ -20,6 +20,7 @@ from gateway.pages.render import (
     REFUSALS,
     AnyRequest,
     Form,
+    count_of,
     form_of,
     page,
     problem_from,
@@ -99,15 +100,11 @@ def _choices(sale: SaleBody, form: Form | None, cart: dict[str, int]) -> list[Ch
     """What is filled in: what was typed, else the cart as far as the sale offers it, else one of a single product."""
     if form is not None:
         typed = {item.product_id: form[QUANTITY + item.product_id] for item in sale.items}
-        return [Choice(item, _count(typed[item.product_id])) for item in sale.items]
+        return [Choice(item, count_of(typed[item.product_id])) for item in sale.items]
     wished = {item.product_id: min(cart.get(item.product_id, 0), item.limit_per_buyer) for item in sale.items}
     if not any(wished.values()) and len(sale.items) == 1:
         wished[sale.items[0].product_id] = 1
     return [Choice(item, wished[item.product_id]) for item in sale.items]
-
-
-def _count(text: str) -> int:
-    return int(text) if text.isdecimal() and len(text) < 5 else 0
 
 
 def _in_cart(services: Services, account_id: str) -> dict[str, int]:
@@ -154,9 +151,9 @@ async def place_order(request: AnyRequest, sale: FromPath[str]) -> Response[Any]
 def _order(form: Form) -> NewOrder:
     """The order as the form says it. Raises BadFields."""
     lines = [
-        {"product_id": name.removeprefix(QUANTITY), "quantity": _count(value)}
+        {"product_id": name.removeprefix(QUANTITY), "quantity": count_of(value)}
         for name, value in form.items()
-        if name.startswith(QUANTITY) and _count(value) > 0
+        if name.startswith(QUANTITY) and count_of(value) > 0
     ]
     if not lines:
         raise BadFields([FieldFault(field="quantity", message="choose at least one product")])

@@ -16,6 +16,7 @@ from gateway.inputs import CartQuantity
 from gateway.pages.render import (
     REFUSALS,
     AnyRequest,
+    count_of,
     form_of,
     page,
     problem_from,
@@ -114,9 +115,7 @@ async def put_in_cart(request: AnyRequest, product_id: FromPath[str]) -> Respons
     services, principal = services_for(request), require_buyer(request)
     form = await form_of(request)
     try:
-        wished = check(
-            {"quantity": int(form["quantity"]) if form["quantity"].isdecimal() else 0}, CartQuantity
-        )
+        wished = check({"quantity": count_of(form["quantity"])}, CartQuantity)
         await services.threads(put_item, services.db, principal.subject_id, product_id, wished.quantity)
     except REFUSALS as error:
         return await _render_cart(request, problem_from(error))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
@@ -16,6 +16,7 @@ from gateway.bodies import FieldFault
 from gateway.identity import Principal, csrf_token_for, kind_of_path, principal_of
 from gateway.pages.language import LOCALES, NAMES, environment, locale_of, same_site, words_in
 from gateway.problems import Problem, headers_of, problem_of
+from gateway.reading import read_form
 from gateway.refusals import GatewayRefused
 from gateway.services import Services
 from shop.errors import ShopError
@@ -78,7 +79,12 @@ def visitor_of(request: AnyRequest) -> Visitor:
 
 async def form_of(request: AnyRequest) -> Form:
     """The fields of a form as text; whatever else was sent is left out."""
-    return Form({name: value for name, value in (await request.form()).items() if isinstance(value, str)})
+    return Form({name: value for name, value in (await read_form(request)).items() if isinstance(value, str)})
+
+
+def count_of(text: str) -> int:
+    """How many of something were typed; 0 for what is no number, or one that nobody means (reading it would take long)."""
+    return int(text) if text.isdecimal() and len(text) < 5 else 0
 
 
 def page(
@@ -130,8 +136,11 @@ def _shared(request: AnyRequest, visitor: Visitor) -> dict[str, Any]:
 
 
 def _referrer(request: AnyRequest) -> str:
-    """The path of the page that a form was on."""
-    return urlsplit(request.headers.get("referer", "")).path
+    """The path of the page that a form was on; empty when the browser does not say, or nothing that can be read."""
+    try:
+        return urlsplit(request.headers.get("referer", "")).path
+    except ValueError:
+        return ""
 
 
 def worded(problem: Problem, words: Words) -> Problem:
@@ -154,7 +163,7 @@ def problem_page(request: AnyRequest, problem: Problem) -> Response[Any]:
     safe = request.scope["method"] in ("GET", "HEAD")
     if problem.code == "not_signed_in":
         here = path if safe else same_site(_referrer(request))
-        return see_other(f"{login_path(path)}?next={here}")
+        return see_other(f"{login_path(path)}?next={quote(here)}")
     status = None if problem.retry_after_s is None else max(2, problem.retry_after_s)
     back = None if safe else same_site(_referrer(request))
     return page(

@@ -1,0 +1,106 @@
+"""Doors that a stranger tries: odd headers, odd forms, sessions that have ended. Every one is answered by a refusal, none by a fault."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from shop.accounts.sessions import operator_sign_in, sign_in, sign_out
+from tests.api.conftest import PASSWORD, House, Person, problem
+
+FORM = "application/x-www-form-urlencoded"
+
+
+class Browser:
+    """Somebody who is logged in by a cookie, and fills in forms."""
+
+    def __init__(self, house: House, person: Person, *, operator: bool = False) -> None:
+        sign = operator_sign_in if operator else sign_in
+        signed_in = sign(house.services.db, house.services.kit, person.email, PASSWORD)
+        name = "operator" if operator else "session"
+        self.session_id = signed_in.session_id
+        self.csrf = house.services.sessions.csrf_token(signed_in.session_id)
+        self._client = house.client
+        self._cookies = {name: house.services.sessions.issue(signed_in, 1000)}
+
+    def keep(self, name: str, value: str) -> None:
+        """One more cookie."""
+        self._cookies[name] = value
+
+    async def get(self, path: str) -> httpx.Response:
+        return await self._client.get(path, headers=self._headers())
+
+    async def post(self, path: str, **fields: str) -> httpx.Response:
+        form = fields | {"csrf_token": self.csrf}
+        return await self._client.post(path, headers=self._headers(), data=form)
+
+    def _headers(self) -> dict[str, str]:
+        return {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
+
+
+@pytest.fixture
+async def strangers(house: House) -> AsyncIterator[httpx.AsyncClient]:
+    """Whoever is told of a fault by its exception would not see what a real client sees."""
+    way = httpx.ASGITransport(app=house.app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=way, base_url=house.services.settings.base_url) as client:
+        yield client
+
+
+# ---------------------------------------------------------------- headers
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "//", "null", "https://evil.example"])
+async def test_an_unreadable_origin_is_a_foreign_one(strangers: httpx.AsyncClient, origin: str) -> None:
+    answer = await strangers.post("/api/v1/sessions", headers={"Origin": origin}, json={})
+    problem(answer, 403, "foreign_request")
+    assert (await strangers.post("/login", headers={"Origin": origin}, data={})).status_code == 403
+
+
+@pytest.mark.parametrize("referer", ["http://[", "http://[::1", "http://testserver//evil.example", "//"])
+async def test_an_unreadable_referrer_leads_nowhere(strangers: httpx.AsyncClient, referer: str) -> None:
+    refused = await strangers.post("/login", headers={"Referer": referer}, data={"email": "a@example.test"})
+    assert refused.status_code == 401
+    assert "evil.example" not in refused.text
+    sent_away = await strangers.post("/me", headers={"Referer": referer}, data={})
+    assert sent_away.headers["location"] == "/login?next=/"
+
+
+async def test_who_is_led_to_the_log_in_comes_back_to_the_very_path(strangers: httpx.AsyncClient) -> None:
+    answer = await strangers.get("/orders/a%26done%3Dreset%23x")
+    assert answer.headers["location"] == "/login?next=/orders/a%26done%3Dreset%23x"
+
+
+# ---------------------------------------------------------------- forms and cookies
+
+
+_NOT_UTF_8 = b'--abc\r\nContent-Disposition: form-data; name="email"\r\n\r\n\xff\r\n--abc--\r\n'
+
+
+@pytest.mark.parametrize("path", ["/login", "/signup", "/operator/login", "/me"])
+async def test_a_form_that_is_not_utf_8_is_refused(
+    house: House, strangers: httpx.AsyncClient, path: str
+) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=abc"}
+    assert (await strangers.post(path, headers=headers, content=_NOT_UTF_8)).status_code == 400
+    browser = Browser(house, await house.buyer())
+    answer = await strangers.post(path, headers=headers | browser._headers(), content=_NOT_UTF_8)
+    assert answer.status_code == 400
+
+
+async def test_a_number_without_end_is_no_quantity(house: House) -> None:
+    browser = Browser(house, await house.buyer())
+    assert (await browser.post(f"/cart/items/{house.products[0]}", quantity="9" * 5000)).status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/verify", "/login?done=reset", "/reset"])
+@pytest.mark.parametrize(
+    "kept", ["AAAA", "////", "%00", base64.urlsafe_b64encode(b"\x04test" + bytes(40)).decode()]
+)
+async def test_a_remembered_address_that_cannot_be_opened_is_forgotten(
+    strangers: httpx.AsyncClient, path: str, kept: str
+) -> None:
+    answer = await strangers.get(path, headers={"Cookie": f"pending={kept}"})
+    assert answer.status_code == 200
