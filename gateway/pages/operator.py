@@ -150,7 +150,7 @@ def new_sale(form: Form, words: Words) -> NewSale:
         try:
             at = datetime.fromisoformat(form[name])
             fields[name] = at.replace(tzinfo=words.zone).astimezone(UTC)
-        except ValueError:
+        except (ValueError, OverflowError):  # no date, or one at the very ends of the calendar
             faults.append(FieldFault(field=name, message="must be a date and a time"))
     for name in NUMBERS:
         fields[name] = _whole(form, name, faults)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 
 from shop.errors import FieldFault, IllegalMove, Refused
@@ -22,6 +22,10 @@ MOST_PER_MINUTE = 1_000_000
 LONGEST_S = 7 * 24 * 3600
 HIGHEST_PRICE = 10**12
 MOST_UNITS = 10_000_000
+# A year outside these is a slip of the keyboard, and near the ends of what a computer can count no time can be added to it.
+EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+
+TIMES = ("lobby_opens_at", "opens_at", "closes_at")
 
 
 class Control(StrEnum):
@@ -160,6 +164,12 @@ def _name_faults(draft: SaleDraft) -> Iterator[FieldFault]:
 
 
 def _time_faults(draft: SaleDraft) -> Iterator[FieldFault]:
+    strange = [name for name in TIMES if not EARLIEST <= getattr(draft, name) < LATEST]
+    if strange:
+        yield from (
+            FieldFault(name, f"must be from {EARLIEST.year} to {LATEST.year - 1}") for name in strange
+        )
+        return
     if draft.lobby_opens_at > draft.opens_at:
         yield FieldFault("lobby_opens_at", "must not be after opens_at")
     if draft.opens_at >= draft.closes_at:

@@ -104,3 +104,38 @@ async def test_a_remembered_address_that_cannot_be_opened_is_forgotten(
 ) -> None:
     answer = await strangers.get(path, headers={"Cookie": f"pending={kept}"})
     assert answer.status_code == 200
+
+
+# ---------------------------------------------------------------- what an operator mistypes
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        {"lobby_opens_at": "0001-01-01T00:00:00Z"},
+        {"lobby_opens_at": "1969-12-31T23:59:59Z"},
+        {"closes_at": "9999-12-31T23:59:59Z"},
+        {"closes_at": "9999-12-31T23:59:00-14:00"},
+        {"lobby_opens_at": "0001-01-01T00:00:00+14:00"},
+    ],
+)
+async def test_a_mistyped_year_is_refused_and_stops_no_page(house: House, times: dict[str, str]) -> None:
+    operator = await house.operator()
+    answer = await operator.ask("POST", "/operator/sales", json=house.draft(**times))
+    body = problem(answer, 422, "bad_fields")
+    assert [fault["field"] for fault in body["errors"]] == list(times)
+    await house.services.snapshot.renew()
+    assert (await house.client.get("/api/v1/sales")).status_code == 200
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00", "9999-12-31T23:59", "0001-01-01"])
+async def test_a_mistyped_year_is_refused_in_the_form_too(
+    house: House, strangers: httpx.AsyncClient, moment: str
+) -> None:
+    browser = Browser(house, await house.operator(), operator=True)
+    fields = dict.fromkeys(("lobby_opens_at", "opens_at", "closes_at"), moment)
+    form = fields | {"csrf_token": browser.csrf, "slug": "x", "title": "x"}
+    for language in ("en", "ko"):
+        headers = browser._headers() | {"Accept-Language": language}
+        answer = await strangers.post("/operator/sales/new", headers=headers, data=form)
+        assert answer.status_code == 422
