@@ -23,7 +23,7 @@ _MINE = ("two_identities", "not_signed_in", "forbidden", "foreign_request", "una
 @get("/cart", tags=["catalogue"], sync_to_thread=True, responses=refuses(*_MINE))
 def read_cart(request: AnyRequest, services: NamedDependency[Services]) -> CartBody:
     """What I mean to buy."""
-    return _cart(services, identity.require_buyer(request).subject_id)
+    return _cart(services, identity.require_live(services, identity.require_buyer(request)).subject_id)
 
 
 @put(
@@ -42,7 +42,7 @@ def put_item(
     services: NamedDependency[Services],
 ) -> CartBody:
     """Have exactly so many of this product in the cart."""
-    account_id = identity.require_buyer(request).subject_id
+    account_id = identity.require_live(services, identity.require_buyer(request)).subject_id
     cart.put_item(services.db, account_id, product_id, data.quantity)
     return _cart(services, account_id)
 
@@ -58,7 +58,7 @@ def remove_item(
     product_id: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
 ) -> CartBody:
     """Have none of this product in the cart."""
-    account_id = identity.require_buyer(request).subject_id
+    account_id = identity.require_live(services, identity.require_buyer(request)).subject_id
     cart.remove_item(services.db, account_id, product_id)
     return _cart(services, account_id)
 

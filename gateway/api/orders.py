@@ -74,7 +74,8 @@ async def list_orders(
     limit: Annotated[int, QueryParameter(description="1 to 100", ge=1, le=100)] = 20,
 ) -> OrderList:
     """My decided orders, the newest first."""
-    return await checkout.list_orders(services, identity.require_buyer(request), cursor, limit)
+    principal = await identity.require_live_buyer(request, services)
+    return await checkout.list_orders(services, principal, cursor, limit)
 
 
 @get("/orders/{order_id:str}", tags=["checkout"], responses=refuses(*_MINE, "unknown_order"))
@@ -82,7 +83,8 @@ async def read_order(
     order_id: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
 ) -> OrderBody:
     """One of my orders, queued or decided; somebody else's does not exist."""
-    return await checkout.read_order(services, identity.require_buyer(request), order_id)
+    principal = await identity.require_live_buyer(request, services)
+    return await checkout.read_order(services, principal, order_id)
 
 
 @post(

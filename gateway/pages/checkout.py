@@ -13,7 +13,7 @@ from litestar.params import FromPath
 
 from gateway import checkout, line
 from gateway.bodies import FieldFault, SaleBody, SaleItemBody
-from gateway.identity import Principal, cookie, cookie_name, require_buyer
+from gateway.identity import Principal, cookie, cookie_name, require_buyer, require_live
 from gateway.inputs import NewOrder
 from gateway.pages.line import remember_pass, ticket_token
 from gateway.pages.render import (
@@ -77,6 +77,7 @@ async def _render(
     form: Form | None,
     problem: Problem | None = None,
 ) -> Response[str]:
+    await services.threads(require_live, services, principal)  # the page shows addresses
     body = services.snapshot.sale_body(slug)
     cart = {} if form is not None else await services.threads(_in_cart, services, principal.subject_id)
     key = form["idempotency_key"] if form is not None else ""

@@ -11,7 +11,7 @@ from litestar.response import Redirect
 
 from gateway import checkout, paying
 from gateway.bodies import OrderBody
-from gateway.identity import require_buyer
+from gateway.identity import require_live_buyer
 from gateway.inputs import CartQuantity
 from gateway.pages.render import (
     REFUSALS,
@@ -34,7 +34,8 @@ WATCHED = {"queued": 2, "paying": 3, "reserved": 10, "refunding": 15}
 @get("/orders", include_in_schema=False)
 async def orders_page(request: AnyRequest, cursor: FromQuery[str | None] = None) -> Response[str]:
     """My orders, the newest first."""
-    services, principal = services_for(request), require_buyer(request)
+    services = services_for(request)
+    principal = await require_live_buyer(request, services)
     found = await checkout.list_orders(services, principal, cursor)
     older = f"/orders?cursor={found.next_cursor}" if found.next_cursor else None
     return page(request, "buyer/orders.html", orders=found.items, next_href=older)
@@ -47,7 +48,9 @@ async def order_page(request: AnyRequest, order_id: FromPath[str]) -> Response[s
 
 
 async def _render(request: AnyRequest, order_id: str, problem: Problem | None = None) -> Response[str]:
-    order = await checkout.read_order(services_for(request), require_buyer(request), order_id)
+    services = services_for(request)
+    principal = await require_live_buyer(request, services)
+    order = await checkout.read_order(services, principal, order_id)
     return page(
         request,
         "buyer/order.html",
@@ -67,7 +70,8 @@ def _tried_in_vain(order: OrderBody) -> bool:
 @post("/orders/{order_id:str}/payment", include_in_schema=False)
 async def pay(request: AnyRequest, order_id: FromPath[str]) -> Response[Any]:
     """On to the provider's page."""
-    services, principal = services_for(request), require_buyer(request)
+    services = services_for(request)
+    principal = await require_live_buyer(request, services)
     form = await form_of(request)
     key = form["idempotency_key"] or secrets.token_urlsafe(18)
     try:
@@ -80,8 +84,10 @@ async def pay(request: AnyRequest, order_id: FromPath[str]) -> Response[Any]:
 @post("/orders/{order_id:str}/cancel", include_in_schema=False)
 async def cancel(request: AnyRequest, order_id: FromPath[str]) -> Response[Any]:
     """Cancel before payment."""
+    services = services_for(request)
+    principal = await require_live_buyer(request, services)
     try:
-        await checkout.cancel_order(services_for(request), require_buyer(request), order_id)
+        await checkout.cancel_order(services, principal, order_id)
     except REFUSALS as error:
         return await _render(request, order_id, problem_from(error))
     return see_other(f"/orders/{order_id}")
@@ -104,7 +110,8 @@ async def cart_page(request: AnyRequest) -> Response[str]:
 
 
 async def _render_cart(request: AnyRequest, problem: Problem | None = None) -> Response[str]:
-    services, principal = services_for(request), require_buyer(request)
+    services = services_for(request)
+    principal = await require_live_buyer(request, services)
     items = await services.threads(read_cart, services.db, principal.subject_id)
     return page(request, "buyer/cart.html", problem=problem, cart=items)
 
@@ -112,7 +119,8 @@ async def _render_cart(request: AnyRequest, problem: Problem | None = None) -> R
 @post("/cart/items/{product_id:str}", include_in_schema=False)
 async def put_in_cart(request: AnyRequest, product_id: FromPath[str]) -> Response[Any]:
     """Have so many of a product in the cart."""
-    services, principal = services_for(request), require_buyer(request)
+    services = services_for(request)
+    principal = await require_live_buyer(request, services)
     form = await form_of(request)
     try:
         wished = check({"quantity": count_of(form["quantity"])}, CartQuantity)
@@ -125,7 +133,8 @@ async def put_in_cart(request: AnyRequest, product_id: FromPath[str]) -> Respons
 @post("/cart/items/{product_id:str}/remove", include_in_schema=False)
 async def remove_from_cart(request: AnyRequest, product_id: FromPath[str]) -> Response[Any]:
     """Have none of a product in the cart."""
-    services, principal = services_for(request), require_buyer(request)
+    services = services_for(request)
+    principal = await require_live_buyer(request, services)
     await services.threads(remove_item, services.db, principal.subject_id, product_id)
     return see_other("/cart")
 

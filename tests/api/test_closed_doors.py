@@ -106,6 +106,45 @@ async def test_a_remembered_address_that_cannot_be_opened_is_forgotten(
     assert answer.status_code == 200
 
 
+# ---------------------------------------------------------------- sessions that have ended
+
+
+async def test_an_ended_session_opens_nothing_of_mine(house: House) -> None:
+    sale, buyer = await house.sale(), await house.buyer()
+    order_id = await house.reserved(buyer, sale)
+    browser, program = Browser(house, buyer), Browser(house, buyer)
+    token = program._cookies["session"]
+    for session_id in (browser.session_id, program.session_id):
+        sign_out(house.services.db, session_id)
+
+    for path in ("/orders", f"/orders/{order_id}", "/cart", "/me"):
+        assert (await browser.get(path)).headers["location"] == f"/login?next={path}"
+        answer = await house.client.get(f"/api/v1{path}", headers={"Authorization": f"Bearer {token}"})
+        problem(answer, 401, "not_signed_in")
+    for path in (f"/orders/{order_id}/payment", f"/orders/{order_id}/cancel", "/cart/items/poster/remove"):
+        assert (await browser.post(path)).headers["location"].startswith("/login")
+    assert (await buyer.ask("GET", f"/orders/{order_id}")).json()["state"] == "reserved"
+
+
+async def test_an_ended_session_does_not_open_the_address_book_by_the_checkout(house: House) -> None:
+    sale, buyer = await house.sale(), await house.buyer()
+    home = {
+        "recipient": "Kim",
+        "line1": "Sejong-daero 110",
+        "city": "Seoul",
+        "postcode": "1",
+        "country": "KR",
+    }
+    assert (await buyer.ask("POST", "/me/addresses", json=home)).status_code == 201
+    browser = Browser(house, buyer)
+    browser.keep(f"pass_{house.sale_id(sale)}", await house.admitted(buyer, sale))
+    assert "Sejong-daero" in (await browser.get(f"/sales/{sale}/checkout")).text
+
+    sign_out(house.services.db, browser.session_id)
+    answer = await browser.get(f"/sales/{sale}/checkout")
+    assert answer.headers["location"] == f"/login?next=/sales/{sale}/checkout"
+
+
 # ---------------------------------------------------------------- what an operator mistypes
 
 
