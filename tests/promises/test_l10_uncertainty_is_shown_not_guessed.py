@@ -17,6 +17,7 @@ from firstcome.servers import EmbeddedRedis, PrivateRedis
 from tests.promises.one_sale import LEADER, LEASE_MS, OneSale, settings_fields, ticket_of
 from tests.promises.paper_books import PaperBooks
 from waiting_room.controller import Controller
+from waiting_room.estimate import Reason
 from waiting_room.pace import NO_LIMIT, Allowance
 from waiting_room.refusals import NoTicket, RoomUnavailable
 from waiting_room.room import Room
@@ -242,6 +243,25 @@ async def called(sale: OneSale, name: str) -> bool:
         return await sale.state(name) == "called"
     except (RoomUnavailable, NoTicket):
         return False
+
+
+@pytest.mark.parametrize("setting", ["calls_per_minute", "capacity"])
+async def test_a_lowered_setting_explains_the_wait_until_it_is_raised_again(
+    sale: OneSale, setting: str
+) -> None:
+    lowered = {"calls_per_minute": Reason.RATE_LOWERED, "capacity": Reason.CAPACITY_LOWERED}[setting]
+    await sale.room.join(sale.sale_id, ticket_of("somebody"))
+
+    async def reason_after(value: int) -> Reason | None:
+        await sale.change(**{setting: value})
+        await sale.tick(rate=0)
+        estimate = (await sale.room.look(sale.sale_id, ticket_of("somebody"))).estimate
+        return estimate.reason if estimate else None
+
+    assert await reason_after(500) is not lowered
+    assert await reason_after(20) is lowered
+    assert await reason_after(20) is lowered
+    assert await reason_after(500) is not lowered
 
 
 async def test_a_controller_confirms_an_empty_store_and_an_emptied_one(

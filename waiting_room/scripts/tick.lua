@@ -182,8 +182,16 @@ call_head(count)
 -- When something began that makes people wait longer, so that an estimate can say why.
 if gate ~= room.gate then room.gate, room.gate_since_ms = gate, now end
 if limit ~= room.limit then room.limit, room.limit_since_ms = limit, now end
-if tonumber(last[3] or 0) > settings.calls_per_minute then room.rate_lowered_ms = now end
-if tonumber(last[4] or 0) > settings.capacity then room.capacity_lowered_ms = now end
+
+-- A setting that was lowered explains the wait until it is raised again.
+local function lowered_ms(before, after, since)
+  before = tonumber(before or after)
+  if after < before then return now end
+  return after > before and 0 or since
+end
+room.rate_lowered_ms = lowered_ms(last[3], settings.calls_per_minute, room.rate_lowered_ms)
+room.capacity_lowered_ms = lowered_ms(last[4], settings.capacity, room.capacity_lowered_ms)
+
 if gate == 'open' and control ~= 'halted' then room.calling_ms = room.calling_ms + dt end
 
 local oldest = string.match(redis.call('LINDEX', LANE, 0) or '', '"accepted_at_ms":(%d+)')
