@@ -116,15 +116,13 @@ def _program(name: str, words: tuple[str, ...], settings: Settings, folder: Path
 
 
 def _await_ready(settings: Settings, supervisor: Supervisor) -> None:
-    """Until every page answers and the demo sale is open. Raises ServerFault."""
+    """Until every page answers and the demo sale takes joins. Raises ServerFault."""
     deadline = time.monotonic() + READY_WITHIN_S
     with httpx.Client(timeout=2.0, trust_env=False) as client:
         questions: dict[str, Callable[[httpx.Response], bool]] = {
             f"{settings.base_url}/health/ready": lambda answer: answer.is_success,
             f"{settings.simulator_url}/health": lambda answer: answer.is_success,
-            f"{settings.base_url}/api/v1/sales/{demo_data.SLUG}/line": lambda answer: (
-                answer.is_success and answer.json()["phase"] == "open"
-            ),
+            f"{settings.base_url}/api/v1/sales/{demo_data.SLUG}/line": _takes_joins,
         }
         unanswered = list(questions)
 
@@ -139,6 +137,12 @@ def _await_ready(settings: Settings, supervisor: Supervisor) -> None:
         raise ServerFault(
             f"Not ready after {READY_WITHIN_S:.0f} s: {unanswered[0]} gives no good answer; logs: {logs}"
         )
+
+
+def _takes_joins(line: httpx.Response) -> bool:
+    """Open, and not held back: a store that was just started has to be confirmed before it may be used."""
+    document = line.json() if line.is_success else {}
+    return document.get("phase") == "open" and document.get("hold") is None
 
 
 def _asked(client: httpx.Client, url: str, good: Callable[[httpx.Response], bool]) -> bool:

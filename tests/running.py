@@ -178,11 +178,12 @@ class RunningDemo:
             }
             _body(client.post("/api/v1/operator/sales", json=body), 201)
 
-            def confirmed() -> bool | None:
+            def takes_joins() -> bool | None:
                 answer = client.get(f"/api/v1/sales/{slug}/line")
-                return (answer.status_code == 200 and answer.json()["phase"] == "open") or None
+                line = answer.json() if answer.status_code == 200 else {}
+                return (line.get("phase") == "open" and line.get("hold") is None) or None
 
-            eventually(confirmed, f"{slug} is open", 15)
+            eventually(takes_joins, f"{slug} is open", 15)
         return slug, product
 
     def buyer_by_token(self, access_token: str) -> Buyer:
