@@ -91,5 +91,10 @@ def _named(process: str) -> Any:
 
 def _rendering(form: Literal["json", "console"]) -> list[Any]:
     if form == "console":
-        return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        # The usual traces show the values of all variables wherever `rich` is installed: passwords and addresses among them.
+        return [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]

@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 from firstcome.logs import MASK, close_personal_fields
 
 SCRIPT = """
@@ -20,6 +22,34 @@ try:
 except ZeroDivisionError:
     structlog.get_logger("shop").exception("failed")
 """
+
+
+FAULT = """
+import structlog
+from firstcome import logs
+logs.configure("serve", "info", "FORM")
+
+def sign_in(form):
+    password = form["password"]
+    raise LookupError("nothing of it")
+
+typed = {"password": "".join(["hu", "sh"]), "email": "@".join(["jane", "example.com"])}
+try:
+    sign_in(typed)
+except LookupError:
+    structlog.get_logger("shop").exception("failed")
+"""
+
+
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_the_trace_of_a_fault_shows_no_values(form: str) -> None:
+    written = subprocess.run(
+        [sys.executable, "-c", FAULT.replace("FORM", form)], capture_output=True, text=True, check=True
+    ).stderr
+
+    assert "LookupError: nothing of it" in written
+    assert "hush" not in written
+    assert "jane@example.com" not in written
 
 
 def test_fields_with_secret_or_personal_names_are_masked_and_ids_are_not() -> None:
