@@ -57,7 +57,10 @@ def without_password(url: str) -> str:
 def _parts(value: str, *schemes: str) -> SplitResult:
     if not value:
         raise ValueError("is missing")
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:  # its words repeat what was given, and with it a password
+        raise ValueError("cannot be used: it is not a URL") from None
     if parts.scheme not in schemes:
         raise ValueError(f"does not begin with {' or '.join(scheme + '://' for scheme in schemes)}")
     return parts
