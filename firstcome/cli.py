@@ -134,7 +134,9 @@ def sweep() -> None:
 
 @verb("simulator")
 def simulator() -> None:
-    """Stand in for a payment provider, with a pay page and signed callbacks. For demos and tests."""
+    """Stand in for a payment provider, with a pay page and signed callbacks. Exists only in a demo."""
+    if not load_settings().demo:
+        raise Fault("simulator exists only in a demo.")
     settings = _start("simulator")
     from firstcome.processes import simulator as process
 

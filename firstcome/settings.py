@@ -236,7 +236,9 @@ class Settings(BaseSettings):
 
     @field_validator("simulator_url")
     @classmethod
-    def _stand_in(cls, value: str) -> str:
+    def _stand_in(cls, value: str, info: ValidationInfo) -> str:
+        if value and not info.data.get("demo"):
+            raise ValueError("is set outside a demo, and would let everybody pay without money")
         return urls.website(value) if value else value
 
     @field_validator("simulator_api_key", "simulator_webhook_secrets")

@@ -83,12 +83,18 @@ def test_demo_tokens_exist_only_beside_a_demo() -> None:
     assert said.output == "firstcome: demo-tokens exists only beside a demo.\n"
 
 
+def test_the_payment_stand_in_exists_only_in_a_demo() -> None:
+    said = run("simulator")
+
+    assert said.exit_code == 1
+    assert said.output == "firstcome: simulator exists only in a demo.\n"
+
+
 def test_the_stand_in_needs_its_url() -> None:
     # As a process of its own: it sets up its log.
     command = [sys.executable, "-m", "firstcome", "simulator"]
-    said = subprocess.run(
-        command, env={**os.environ, **SETTINGS}, capture_output=True, text=True, check=False
-    )
+    demo = {**os.environ, **SETTINGS, "FIRSTCOME_DEMO": "true"}
+    said = subprocess.run(command, env=demo, capture_output=True, text=True, check=False)
 
     assert said.returncode == 2
     assert "FIRSTCOME_SIMULATOR_URL names no port" in said.stderr

@@ -102,6 +102,7 @@ def test_faults_of_every_kind_are_named_together_and_without_their_secrets(
         ("SMTP_URL", "", "missing"),
         ("MAIL_FROM", "tickets", "no mail address"),
         ("MAIL_SINK_DIR", "mails", "outside a demo"),
+        ("SIMULATOR_URL", "http://127.0.0.1:8001", "outside a demo"),
         ("TURN_FLOOR_S", "60", "quarter"),
         ("REDIS_URL", "redis:///0", "names no host"),
     ],
@@ -114,7 +115,21 @@ def test_what_would_be_unsafe_in_production_stops_the_start(
     assert word in faults()
 
 
+@pytest.mark.parametrize("name", ["REDIS_URL", "DATABASE_URL", "SMTP_URL"])
+@pytest.mark.parametrize("host", ["[host", "h\u2100st"])
+def test_a_url_that_cannot_be_read_is_a_fault_without_its_password(
+    environment: pytest.MonkeyPatch, name: str, host: str
+) -> None:
+    environment.setenv(f"FIRSTCOME_{name}", GOOD[name].partition("://")[0] + f"://me:hush@{host}/x")
+
+    said = faults()
+
+    assert said.startswith(f"FIRSTCOME_{name} ")
+    assert "hush" not in said
+
+
 def test_a_payment_stand_in_needs_secrets_of_its_own(environment: pytest.MonkeyPatch) -> None:
+    environment.setenv("FIRSTCOME_DEMO", "true")
     environment.setenv("FIRSTCOME_SIMULATOR_URL", "http://127.0.0.1:8001")
     environment.setenv("FIRSTCOME_SIMULATOR_API_KEY", "secret")
 
