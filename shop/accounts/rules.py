@@ -101,7 +101,15 @@ _CONTROL = frozenset({"Cc", "Cs", "Zl", "Zp"})
 def email_faults(email: str) -> Iterator[FieldFault]:
     """Nothing for an address that mail servers of today accept (ASCII, with a domain), else what is wrong."""
     local, _, domain = normal_email(email).rpartition("@")
-    fine = len(email) <= 254 and len(local) <= 64 and _LOCAL.fullmatch(local) and _DOMAIN.fullmatch(domain)
+    # Some signs from elsewhere have an ordinary letter as their small one, such as Kelvin's K.
+    plain = email.strip().isascii()
+    fine = (
+        plain
+        and len(email) <= 254
+        and len(local) <= 64
+        and _LOCAL.fullmatch(local)
+        and _DOMAIN.fullmatch(domain)
+    )
     if not fine:
         yield FieldFault("email", "must be an e-mail address such as name@example.com")
 

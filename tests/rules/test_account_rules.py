@@ -44,6 +44,7 @@ def test_addresses_that_people_have_are_taken(email: str) -> None:
             "a" * 65 + "@b.co",
         ),
         *("a@" + "b" * 250 + ".co", "a@b.co\x00", "\ud800@b.co"),
+        *("\u212aim@example.com", "kim@\u212aakao.com"),  # the Kelvin sign: its small letter is an ordinary k
     ],
 )
 def test_addresses_that_cannot_be_mailed_to_are_refused(email: str) -> None:
