@@ -87,13 +87,14 @@ class Layer:
 
     def _forward(self, scope: Any, headers: Headers) -> None:
         """The client as the nearest untrusted address in X-Forwarded-For, and the scheme that it used."""
+        # Several lines are one list, of which only the end was written by a proxy that is believed.
+        given = b",".join(value for name, value in headers if name == b"x-forwarded-for")
+        hops = [hop.strip() for hop in given.decode("latin-1").split(",")]
+        strangers = [hop for hop in reversed(hops) if not self._is_proxy(hop)]
+        if strangers and _is_address(strangers[0]):
+            scope["client"] = (strangers[0], 0)
         for name, value in headers:
-            if name == b"x-forwarded-for":
-                hops = [hop.strip() for hop in value.decode("latin-1").split(",")]
-                strangers = [hop for hop in reversed(hops) if not self._is_proxy(hop)]
-                if strangers and _is_address(strangers[0]):
-                    scope["client"] = (strangers[0], 0)
-            elif name == b"x-forwarded-proto" and value in (b"http", b"https"):
+            if name == b"x-forwarded-proto" and value in (b"http", b"https"):
                 scope["scheme"] = value.decode()
 
     def _is_proxy(self, address: str) -> bool:

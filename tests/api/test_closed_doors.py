@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from gateway.security import Layer
 from shop.accounts.sessions import operator_sign_in, sign_in, sign_out
 from tests.api.conftest import PASSWORD, House, Person, problem
 
@@ -71,6 +72,18 @@ async def test_an_unreadable_referrer_leads_nowhere(strangers: httpx.AsyncClient
 async def test_who_is_led_to_the_log_in_comes_back_to_the_very_path(strangers: httpx.AsyncClient) -> None:
     answer = await strangers.get("/orders/a%26done%3Dreset%23x")
     assert answer.headers["location"] == "/login?next=/orders/a%26done%3Dreset%23x"
+
+
+@pytest.mark.parametrize("nearest", ["unknown", "1.2.3.4.5", "", "198.51.100.7:4711"])
+async def test_a_forged_address_is_not_believed_because_the_nearest_one_is_unreadable(
+    house: House, nearest: str
+) -> None:
+    settings = house.services.settings.model_copy(update={"trusted_proxies": ("10.0.0.0/8",)})
+    layer = Layer(house.app.asgi_handler, settings, house.services.metrics, [])
+    lines = [(b"x-forwarded-for", b"6.6.6.6"), (b"x-forwarded-for", nearest.encode())]
+    scope = {"headers": lines, "client": ("10.0.0.1", 1), "scheme": "http"}
+    assert layer._believable(scope) == []
+    assert scope["client"] == ("10.0.0.1", 1)
 
 
 # ---------------------------------------------------------------- forms and cookies
