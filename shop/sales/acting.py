@@ -11,7 +11,15 @@ from sqlalchemy import or_, select, update
 from shop.errors import FieldFault, IllegalMove, InvalidFields
 from shop.sales.audit import note
 from shop.sales.reading import Sale, lock_sale, sale_by_id
-from shop.sales.rules import ENDED, LONGEST_MESSAGE, MOST_PER_MINUTE, Action, Control, next_control
+from shop.sales.rules import (
+    ENDED,
+    LONGEST_MESSAGE,
+    MOST_PER_MINUTE,
+    TURNS_AFTER_END,
+    Action,
+    Control,
+    next_control,
+)
 from shop.stock.allotment import return_free
 from shop.storage.database import Database, Tx
 from shop.storage.tables import sale_items, sales
@@ -93,8 +101,7 @@ def _last_pass_ends(row: Any) -> Any:
     if row.control == Control.CANCELLED:
         return row.closed_at
     ended = row.closes_at if row.closed_at is None else min(row.closes_at, row.closed_at)
-    # The last call, its turn extended once, the way back after a miss and another extended turn, then the pass.
-    return ended + timedelta(seconds=4 * row.turn_window_s + row.comeback_s + row.pass_s)
+    return ended + timedelta(seconds=TURNS_AFTER_END * row.turn_window_s + row.comeback_s + row.pass_s)
 
 
 def _return(tx: Tx, sale_id: str) -> int:

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Row, or_, select, type_coerce
 
-from shop.sales.rules import ENDED, Control, UnknownSale
+from shop.sales.rules import ENDED, TURNS_AFTER_END, Control, UnknownSale
+from shop.storage.columns import to_millis
 from shop.storage.database import Database, Tx
 from shop.storage.paging import Page, read_page
 from shop.storage.tables import products, sale_items, sales
 
-# How long an ended sale is still published and swept: passes, holds, receipts and late payments outlive its end.
+# How long a sale is still led, published and swept after its last order must have ended: receipts and late payments outlive it.
 AFTERLIFE = timedelta(hours=2)
 
 
@@ -76,7 +77,7 @@ def list_sales(db: Database, *, cursor: str | None = None, limit: int = 50) -> P
 
 
 def live_sale_ids(db: Database) -> list[str]:
-    """Sales that are published and swept: neither drafts nor over for more than `AFTERLIFE`."""
+    """Sales that are led, published and swept: no drafts, and none whose last turn, pass and hold ended `AFTERLIFE` ago."""
     return db.read(_live_sale_ids)
 
 
@@ -110,12 +111,19 @@ def with_items(tx: Tx, rows: Sequence[Row[Any]]) -> list[Sale]:
 
 
 def _live_sale_ids(tx: Tx) -> list[str]:
-    over = tx.now - AFTERLIFE
-    going_on = sales.c.control.not_in([*ENDED, Control.DRAFT]) & (sales.c.closes_at > over)
-    just_ended = sales.c.control.in_(ENDED) & (sales.c.closed_at > over)
+    over = to_millis(tx.now - AFTERLIFE)
+    going_on = sales.c.control.not_in([*ENDED, Control.DRAFT]) & (_last_order_ends(sales.c.closes_at) > over)
+    just_ended = sales.c.control.in_(ENDED) & (_last_order_ends(sales.c.closed_at) > over)
     return list(
         tx.scalars(select(sales.c.sale_id).where(or_(going_on, just_ended)).order_by(sales.c.sale_id))
     )
+
+
+def _last_order_ends(ended: ColumnElement[datetime]) -> ColumnElement[int]:
+    """Unix ms by which all that a sale had given out when it ended is over: turns, passes and holds."""
+    row = sales.c
+    outlives_s = TURNS_AFTER_END * row.turn_window_s + row.comeback_s + row.pass_s + row.hold_s
+    return type_coerce(ended, BigInteger) + outlives_s * 1000
 
 
 def _sale(tx: Tx, row: Row[Any] | None) -> Sale:

@@ -74,6 +74,10 @@ ACTIONS: Mapping[Action, Mapping[Control, Control]] = {
     Action.ANNOUNCE: {control: control for control in _C},
 }
 
+# What the last buyer called may still use up after a sale's end, in turn windows: the turn, extended once, and, after a miss
+# and the way back, another such turn.
+TURNS_AFTER_END = 4
+
 # Buyers have been told these; from the lobby's opening on they stay.
 FROZEN_FIELDS = frozenset({"slug", "mode", "items", "lobby_opens_at"})
 

@@ -247,6 +247,26 @@ def test_an_ended_sale_is_looked_after_for_a_while(counter: Counter) -> None:
     assert live_sale_ids(counter.db) == []
 
 
+@pytest.mark.parametrize("how", ["closed early", "closed by time", "cancelled"])
+def test_an_ended_sale_is_looked_after_while_its_last_turn_pass_or_order_may_live(
+    db: Database, how: str
+) -> None:
+    hour = 3600
+    patient = {"turn_window_s": hour, "comeback_s": hour, "pass_s": hour, "hold_s": hour}
+    sale_id = Counter(db).open(ITEMS, **patient).sale.sale_id
+    if how != "closed by time":
+        act(db, "op", sale_id, Action.CLOSE if how == "closed early" else Action.CANCEL)
+    ended = sales.c.closes_at if how == "closed by time" else sales.c.closed_at
+
+    def live_after(hours: int) -> bool:
+        then = db.read(lambda tx: tx.now) - timedelta(hours=hours)
+        db.run(lambda tx: tx.execute(update(sales).values({ended: then})) and None)
+        return live_sale_ids(db) == [sale_id]
+
+    assert live_after(8), "called with the last call, back after a miss, admitted, and holding a unit"
+    assert not live_after(10)
+
+
 def test_the_published_copy_has_the_fields_of_the_waiting_room(counter: Counter) -> None:
     counter.order(0, 2)
     counter.drain()
