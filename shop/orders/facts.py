@@ -32,7 +32,8 @@ class Facts:
 def read_facts(tx: Tx, sale_id: str, entries: Sequence[OrderEntry]) -> Facts:
     """Everything that deciding these entries needs.
 
-    Free units are read without a lock: only the holder of the lane raises held + sold, and the UPDATE re-checks.
+    Free units are read without a lock: only the holder of the lane raises held + sold, and the UPDATE re-checks. Accounts are
+    locked against erasure.
     """
     sale = tx.one(select(sales.c.title, sales.c.control, sales.c.hold_s).where(sales.c.sale_id == sale_id))
     offered = _items(tx, sale_id)
@@ -87,6 +88,14 @@ def _used_passes(tx: Tx, sale_id: str, entries: Sequence[OrderEntry]) -> set[str
 
 
 def _open_accounts(tx: Tx, entries: Sequence[OrderEntry]) -> frozenset[str]:
+    """Those that are not erased. The shared lock holds an erasure up until these orders are there for it to see."""
     wanted = {entry.account_id for entry in entries}
     found = accounts.c.account_id.in_(wanted) & accounts.c.erased_at.is_(None)
-    return frozenset(tx.scalars(select(accounts.c.account_id).where(found)))
+    return frozenset(
+        tx.scalars(
+            select(accounts.c.account_id)
+            .where(found)
+            .order_by(accounts.c.account_id)
+            .with_for_update(read=True)
+        )
+    )

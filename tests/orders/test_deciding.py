@@ -8,6 +8,9 @@ from threading import Thread
 import pytest
 from sqlalchemy import func, select, update
 
+from shop.accounts.addresses import insert_address
+from shop.accounts.me import erase_me
+from shop.accounts.rules import Address, OrdersOpen
 from shop.errors import LaneTaken, Unavailable
 from shop.orders.cancel import cancel_order
 from shop.orders.decide import drain_once
@@ -108,6 +111,41 @@ def test_closed_accounts_foreign_addresses_and_unknown_products_are_rejected_wit
         *("bad_address", "not_on_sale"),
     ]
     assert counter.stock() == (5, 0, 0)
+
+
+def test_an_account_erased_while_its_order_is_decided_leaves_no_address_behind(counter: Counter) -> None:
+    home = Address(
+        recipient="김민지", line1="종로 1", line2="", city="서울", postcode="03154", country="KR", phone=""
+    )
+    refused: list[OrdersOpen] = []
+
+    def erase() -> None:
+        try:
+            erase_me(counter.db, "buyer0")
+        except OrdersOpen as still_open:
+            refused.append(still_open)
+
+    class Vault(type(VAULT)):  # type: ignore[misc]
+        """The buyer presses "erase" when the batch has read the account and begins to copy the address."""
+
+        erasing = Thread(target=erase)
+
+        def open(self, sealed: bytes, context: str) -> str:
+            self.erasing.start()
+            self.erasing.join(timeout=0.5)
+            return str(super().open(sealed, context))
+
+    address_id = counter.db.run(insert_address, VAULT, "buyer0", home)
+    order = counter.order(0, address_id=address_id)
+    vault = Vault("k1", {"k1": bytes(32)})
+    drain_once(counter.db, counter.sale.sale_id, counter.head, vault=vault)
+    vault.erasing.join()
+    erased = counter.db.read(
+        lambda tx: tx.scalar(select(accounts.c.erased_at).where(accounts.c.account_id == "buyer0"))
+    )
+    assert (erased is None) == (counter.state(order)[0] == "reserved"), "held by nobody"
+    assert (erased is None) == bool(refused)
+    assert erased is None or counter.row(order).address_sealed is None
 
 
 def test_entries_that_were_decided_are_passed_over_and_told_again(counter: Counter) -> None:
