@@ -30,7 +30,7 @@ from gateway.gauges import gauges_of
 from gateway.identity import Sessions, guard_changes
 from gateway.metrics import Metrics
 from gateway.pages.routes import page_routes, problem_page
-from gateway.reading import JsonBody
+from gateway.reading import JsonBody, PatientRequest
 from gateway.security import Layer
 from gateway.services import Services
 from gateway.snapshot import Snapshot
@@ -61,6 +61,7 @@ def create_app(settings: Settings) -> Litestar:
         guards=[guard_changes],
         exception_handlers=problems.handlers(),
         openapi_config=openapi(version("firstcome")),
+        request_class=PatientRequest,
         request_max_body_size=LARGEST_BODY,
         state=State({"services": services, "render_problem": problem_page}),
         lifespan=[_lifespan],

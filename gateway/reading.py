@@ -7,12 +7,14 @@ Litestar and its handlers, so that a handler that takes `data: JSONBody[X]` sees
 from __future__ import annotations
 
 import types
+from collections.abc import AsyncGenerator
 from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin
 
 import msgspec
 from litestar import Request
 from litestar.datastructures import FormMultiDict
 from litestar.dto import AbstractDTO
+from litestar.exceptions import InternalServerException
 from litestar.typing import FieldDefinition
 
 from gateway.bodies import FieldFault
@@ -30,6 +32,20 @@ def read_json(raw: bytes, kind: type[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableBody("the body is not JSON in UTF-8") from error
     return check(value, kind)
+
+
+class PatientRequest(Request[Any, Any, Any]):
+    """A request whose body may end before its end: a phone in a tunnel is no fault of ours, and nothing to write down."""
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """The body as it arrives. Raises UnreadableBody when the client has gone."""
+        try:
+            async for part in super().stream():
+                yield part
+        except InternalServerException as error:
+            if not self.is_connected:  # read a second time: that would be a fault of ours
+                raise
+            raise UnreadableBody("the body did not arrive whole") from error
 
 
 async def read_form(request: Request[Any, Any, Any]) -> FormMultiDict:

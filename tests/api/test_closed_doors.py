@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -101,6 +102,48 @@ async def test_a_form_that_is_not_utf_8_is_refused(
     browser = Browser(house, await house.buyer())
     answer = await strangers.post(path, headers=headers | browser._headers(), content=_NOT_UTF_8)
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "media_type"),
+    [
+        ("/api/v1/sessions", "application/json"),
+        ("/api/v1/payments/callbacks/simulator", "application/json"),
+        ("/login", FORM),
+        ("/login", "multipart/form-data; boundary=abc"),
+    ],
+)
+async def test_a_client_that_goes_away_in_the_middle_of_its_body_is_no_fault_of_ours(
+    house: House, path: str, media_type: str
+) -> None:
+    news = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    statuses = []
+
+    async def receive() -> Any:
+        return news.pop(0) if news else {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    scope: Any = {
+        "type": "http",
+        "method": "POST",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+    }
+    scope |= {
+        "headers": [(b"content-type", media_type.encode())],
+        "client": ("127.0.0.1", 1),
+        "root_path": "",
+    }
+    scope |= {"http_version": "1.1", "scheme": "http", "server": ("testserver", 80), "state": {}}
+    await house.app(scope, receive, send)
+    assert statuses == [400]
 
 
 async def test_a_number_without_end_is_no_quantity(house: House) -> None:
