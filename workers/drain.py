@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from shop.errors import LaneTaken, Unavailable
 from shop.orders.decide import BatchResult, drain_once
 from shop.orders.rules import OrderState
+from shop.stock.publication import read_stock
 from workers.lanes import Decision
 from workers.publish import announce_outcomes, publish_stock
 from workers.runtime import Runtime
@@ -74,12 +75,14 @@ def _drain_slice(runtime: Runtime, sale_id: str, careful: bool) -> bool:
 
 
 def _tell(runtime: Runtime, sale_id: str, result: BatchResult) -> None:
-    """Publish what was decided, then take it off the lane; in this order, so that a death in between repeats it."""
+    """Publish what was decided, then take it off the lane; in this order, so that a death in between repeats it.
+
+    The stock is read after the commit: inside it, units that others move at the same time would be missing under the same version.
+    """
     known = [*result.passed_over, *result.decisions]
     if not known:
         return
-    if result.stock is not None:
-        publish_stock(runtime.redis, result.stock)
+    publish_stock(runtime.redis, runtime.db.read(read_stock, sale_id))
     runtime.lanes.publish_results(
         sale_id,
         [Decision(order_id=one.order_id, state=one.state, seq=one.seq, reason=one.reason) for one in known],

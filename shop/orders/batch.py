@@ -17,7 +17,6 @@ from shop.orders.judgement import Judgement, Line
 from shop.orders.letters import put_decision_letters
 from shop.orders.rules import OUTCOMES, Ended, OrderState, RejectReason, pass_claim
 from shop.stock.moves import Movement, move_stock
-from shop.stock.publication import StockPublication, read_stock
 from shop.stock.rules import ReservationState
 from shop.storage.columns import from_millis
 from shop.storage.database import Contended, Tx
@@ -55,17 +54,14 @@ class Decision:
 @dataclass(frozen=True, slots=True)
 class BatchResult:
     """What a drain has done. `passed_over` were decided before (or cancelled while queued) and still stood in the lane;
-    both belong off the lane. `stock` is the copy to publish, None when it did not change.
+    both belong off the lane.
     """
 
     decisions: list[Decision] = field(default_factory=list)
     passed_over: list[Decision] = field(default_factory=list)
-    stock: StockPublication | None = None
 
     def __add__(self, later: BatchResult) -> BatchResult:
-        return BatchResult(
-            self.decisions + later.decisions, self.passed_over + later.passed_over, later.stock or self.stock
-        )
+        return BatchResult(self.decisions + later.decisions, self.passed_over + later.passed_over)
 
     @property
     def order_ids(self) -> list[str]:
@@ -161,10 +157,8 @@ def _write(
             tx, vault, facts.sale_title, list(zip(rows, (j for _, j in judged), strict=True))
         )
     _advance(tx, sale_id, seq, [entry for entry, _ in judged])
-    if not taken:
-        return BatchResult(decisions)
     move_stock(tx, [_movement(entry, line, entry.order_id in paid) for entry, line in taken], actor=ACTOR)
-    return BatchResult(decisions, stock=read_stock(tx, sale_id))
+    return BatchResult(decisions)
 
 
 def _advance(tx: Tx, sale_id: str, seq: int, decided: Sequence[OrderEntry]) -> None:

@@ -9,6 +9,7 @@ import redis
 from sqlalchemy import text
 
 from firstcome.servers import PrivateRedis
+from shop.orders.decide import drain_once
 from shop.storage.database import Database
 from tests.lanes.floor import KEYS, SALE, accept, decided, entry, open_sale, runtime
 from workers.drain import drain
@@ -74,6 +75,18 @@ def test_a_second_visit_to_the_same_entries_decides_nothing_and_tells_it_again(
     assert redis_sync.lrange(KEYS.outcomes, 0, -1) == ["ticket3.1 rejected"]
     assert not redis_sync.hexists(KEYS.passes, "ticket3.1")
     assert redis_sync.exists(KEYS.result("order000003"))
+
+
+def test_what_a_drain_took_and_died_over_is_in_the_copy_before_it_leaves_the_lane(
+    work: Runtime, redis_sync: redis.Redis
+) -> None:
+    accept(redis_sync, range(2))
+    drain_once(work.db, SALE, lambda count: work.lanes.head(SALE, count))  # killed right after the commit
+
+    drain(work, SALE)
+
+    assert redis_sync.llen(KEYS.lane) == 0
+    assert redis_sync.hget(KEYS.stock, "item:seat") == "3:2:0:2", "units in no lane and in no copy look free"
 
 
 def test_a_visit_in_small_batches_empties_the_lane_all_the_same(
