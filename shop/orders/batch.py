@@ -70,7 +70,7 @@ class BatchResult:
 
 
 def split_head(tx: Tx, entries: Sequence[OrderEntry]) -> tuple[list[OrderEntry], list[Decision]]:
-    """The entries that nobody has decided yet, each once, and the decisions that the database knows."""
+    """The entries that nobody has decided yet, each once and at its first place, and the decisions that the database knows."""
     if not entries:
         return [], []
     known = {entry.order_id for entry in entries}
@@ -94,8 +94,11 @@ def split_head(tx: Tx, entries: Sequence[OrderEntry]) -> tuple[list[OrderEntry],
         )
         for row in rows.values()
     ]
-    fresh = {entry.order_id: entry for entry in reversed(entries) if entry.order_id not in rows}
-    return list(reversed(fresh.values())), passed_over
+    fresh: dict[str, OrderEntry] = {}
+    for entry in entries:
+        if entry.order_id not in rows:
+            fresh.setdefault(entry.order_id, entry)
+    return list(fresh.values()), passed_over
 
 
 def decide_batch(

@@ -166,6 +166,13 @@ def test_the_same_entry_twice_in_the_lane_is_decided_once(counter: Counter) -> N
     assert counter.decided() == [(1, order)]
 
 
+def test_an_entry_that_stands_twice_in_the_lane_keeps_its_first_place(counter: Counter) -> None:
+    first, second = counter.order(0), counter.order(1)
+    counter.lane.append(counter.lane[0])
+    counter.drain()
+    assert counter.decided() == [(1, first), (2, second)]
+
+
 def test_an_order_cancelled_while_queued_is_passed_over_and_takes_no_seq(counter: Counter) -> None:
     first, second = counter.order(0), counter.order(1)
     cancelled = cancel_order(counter.db, VAULT, "buyer0", first, counter.lane[0])
