@@ -17,7 +17,7 @@ from shop.payments.apply import REFUND
 from shop.payments.providers import Provider
 from shop.payments.providers.simulator import SimulatorProvider
 from shop.payments.refund import refund_effect
-from shop.storage.database import Database
+from shop.storage.database import ANSWER_TIMEOUT_S, Database
 from shop.vault import Lookup, Vault
 from workers.runtime import Runtime
 
@@ -25,9 +25,13 @@ from workers.runtime import Runtime
 WORKER_WAIT_TIMEOUT_S = 10
 
 
-def database(settings: Settings, *, wait_timeout_s: int | None = None) -> Database:
+def database(
+    settings: Settings, *, wait_timeout_s: int | None = None, answer_s: int = ANSWER_TIMEOUT_S
+) -> Database:
     """The door to the database, with the settings' number of connections."""
-    return Database(settings.database_url, pool_size=settings.pool_size, wait_timeout_s=wait_timeout_s)
+    return Database(
+        settings.database_url, pool_size=settings.pool_size, wait_timeout_s=wait_timeout_s, answer_s=answer_s
+    )
 
 
 def vault(settings: Settings) -> Vault:

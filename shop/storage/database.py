@@ -39,7 +39,8 @@ T = TypeVar("T")
 
 ATTEMPTS = 6
 POOL_WAIT_S = 3.0
-CONNECT_TIMEOUT_S = 3
+# How long a server may take to take a connection, to greet on it, and to show that an idle one still lives.
+GREETING_TIMEOUT_S = 2
 ANSWER_TIMEOUT_S = 20
 LOCK_WAIT_S = (
     5  # seconds a statement waits for a row lock (MySQL, MariaDB) or for the file's write lock (SQLite)
@@ -126,7 +127,8 @@ class Database:
 
     `url` is `mysql://`, `mariadb://` or `sqlite:///path`. `wait_timeout_s`: the server ends this process's connections after
     so many idle seconds (workers set it, so that a stopped process cannot sit on its locks). `lock_wait_s`: how long a statement
-    waits for a row lock, or a transaction for SQLite's one write lock. After a fork, open a new one.
+    waits for a row lock, or a transaction for SQLite's one write lock. `answer_s`: how long a server may take for a statement,
+    above `lock_wait_s`; whoever lets people wait wants it short. After a fork, open a new one.
     """
 
     def __init__(
@@ -136,8 +138,9 @@ class Database:
         pool_size: int = 5,
         wait_timeout_s: int | None = None,
         lock_wait_s: int = LOCK_WAIT_S,
+        answer_s: int = ANSWER_TIMEOUT_S,
     ) -> None:
-        self._engine = _engine(url, pool_size, wait_timeout_s, lock_wait_s)
+        self._engine = _engine(url, pool_size, wait_timeout_s, lock_wait_s, answer_s)
         self._lock_wait_s = lock_wait_s
 
     @property
@@ -223,7 +226,7 @@ def normal_url(url: str) -> URL:
     raise ValueError("a database URL starts with mysql://, mariadb:// or sqlite:/// followed by a file name")
 
 
-def _engine(url: str, pool_size: int, wait_timeout_s: int | None, lock_wait_s: int) -> Engine:
+def _engine(url: str, pool_size: int, wait_timeout_s: int | None, lock_wait_s: int, answer_s: int) -> Engine:
     parsed = normal_url(url)
     # `pool_pre_ping` lets the pool outlive a restarted server and connections that `wait_timeout` has ended.
     pool: dict[str, Any] = {
@@ -244,18 +247,38 @@ def _engine(url: str, pool_size: int, wait_timeout_s: int | None, lock_wait_s: i
     ]
     if wait_timeout_s is not None:
         session.append(f"wait_timeout = {int(wait_timeout_s)}")
-    return create_engine(
+    engine = create_engine(
         parsed,
         isolation_level="READ COMMITTED",
         pool_pre_ping=True,
         connect_args={
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "read_timeout": ANSWER_TIMEOUT_S,
-            "write_timeout": ANSWER_TIMEOUT_S,
+            "connect_timeout": GREETING_TIMEOUT_S,
+            "read_timeout": GREETING_TIMEOUT_S,
+            "write_timeout": answer_s,
             "init_command": "SET " + ", ".join(f"SESSION {setting}" for setting in session),
         },
         **pool,
     )
+    _await_statements(engine, answer_s)
+    return engine
+
+
+def _await_statements(engine: Engine, answer_s: int) -> None:
+    """Be patient with a connection only while it is in use.
+
+    The driver knows one limit for greetings, pings and statements alike. A server that hangs would hold up everybody for the
+    longest of them, once for the ping of the pooled connection and once for the greeting on its replacement.
+    """
+
+    def in_use(connection: Any, _record: Any, _proxy: Any) -> None:
+        connection._read_timeout = answer_s
+
+    def idle(connection: Any, _record: Any) -> None:
+        if connection is not None:  # None: it was found broken
+            connection._read_timeout = GREETING_TIMEOUT_S
+
+    event.listen(engine, "checkout", in_use)
+    event.listen(engine, "checkin", idle)
 
 
 def command_sqlite(engine: Engine) -> None:

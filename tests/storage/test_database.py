@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from firstcome.servers import PrivateMariaDB
 from shop.errors import FieldFault, InvalidFields, Unavailable
-from shop.storage.database import Contended, Database, Tx
+from shop.storage.database import GREETING_TIMEOUT_S, Contended, Database, Tx
 from shop.storage.faults import is_duplicate
 from shop.storage.locks import take_lane
 from shop.storage.paging import read_page
@@ -226,3 +227,26 @@ def test_the_server_ends_a_silent_connection_and_the_next_transaction_does_not_n
         time.sleep(0.05)
     own_server.check()
     watcher.dispose()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_database_that_hangs_is_named_soon_and_found_again_without_a_restart(
+    own_server: Database, mariadb_server: PrivateMariaDB
+) -> None:
+    own_server.check()
+    assert mariadb_server.process
+    mariadb_server.process.send_signal(signal.SIGSTOP)
+    try:
+        began = time.monotonic()
+        with pytest.raises(Unavailable):
+            own_server.check()
+        assert time.monotonic() - began < 2 * GREETING_TIMEOUT_S + 1
+    finally:
+        mariadb_server.process.send_signal(signal.SIGCONT)
+    own_server.check()
+    gc.collect()
+
+
+def test_a_statement_may_take_longer_than_a_greeting(own_server: Database) -> None:
+    own_server.check()
+    own_server.read(lambda tx: tx.scalar(text(f"SELECT SLEEP({GREETING_TIMEOUT_S + 0.5})")))
