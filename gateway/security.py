@@ -152,7 +152,7 @@ def _security_headers(secure: bool, origins: Iterable[str]) -> Headers:
         "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     }
     if secure:
-        headers["strict-transport-security"] = "max-age=31536000; includeSubDomains"
+        headers["strict-transport-security"] = "max-age=31536000"  # its sub-domains may be others'
     return [(name.encode(), value.encode()) for name, value in headers.items()]
 
 
