@@ -35,9 +35,9 @@ def redis_sync(url: str) -> redis.Redis:
     return _sync(url, text=True, reply_within_s=REPLY_WITHIN_S)
 
 
-def rq_redis(url: str) -> redis.Redis:
-    """A client for RQ, which stores bytes and fails on text replies."""
-    return _sync(url, text=False, reply_within_s=RQ_REPLY_WITHIN_S)
+def rq_redis(url: str, *, reply_within_s: float = RQ_REPLY_WITHIN_S) -> redis.Redis:
+    """A client for RQ, which stores bytes and fails on text replies. Whoever only rings bells may wait less for a reply."""
+    return _sync(url, text=False, reply_within_s=reply_within_s)
 
 
 def _sync(url: str, *, text: bool, reply_within_s: float) -> redis.Redis:

@@ -35,6 +35,7 @@ from gateway.security import Layer
 from gateway.services import Services
 from gateway.snapshot import Snapshot
 from shop.orders.receipt import ReceiptKeys
+from shop.storage.database import LOCK_WAIT_S
 from waiting_room.passes import PassReader, PassSigner, jwks
 from waiting_room.polling import PollLimits
 from waiting_room.room import Room
@@ -47,6 +48,8 @@ LARGEST_BODY = 65_536
 # The room sends its questions together over a few; the others are for orders, which may arrive all at once.
 REDIS_CONNECTIONS = 512
 LAY_DOWN_METRICS_EVERY_S = 1.0
+# People wait for it; just above the time that a statement may wait for a row's lock.
+DATABASE_ANSWERS_WITHIN_S = LOCK_WAIT_S + 1
 # More calls than the database has connections wait a little for one; far more than that are refused at once.
 WAITING_PER_CONNECTION = 20
 PAYMENT_THREADS, PAYMENT_QUEUE = 8, 64
@@ -86,8 +89,9 @@ def build_services(settings: Settings) -> Services:
     derive = settings.keyring.derive
     passes, tickets = derive("pass"), derive("ticket")
     redis = clients.redis_async(settings.redis_url, connections=REDIS_CONNECTIONS)
-    redis_sync, rq_redis = clients.redis_sync(settings.redis_url), clients.rq_redis(settings.rq_redis_url)
-    db = wiring.database(settings)
+    redis_sync = clients.redis_sync(settings.redis_url)
+    rq_redis = clients.rq_redis(settings.rq_redis_url, reply_within_s=clients.REPLY_WITHIN_S)
+    db = wiring.database(settings, answer_s=DATABASE_ANSWERS_WITHIN_S)
     limits = PollLimits(floor_ms=settings.poll_floor_ms, ceiling_ms=settings.poll_ceiling_ms)
     room = Room(redis, unseen_ms=round(settings.unseen_s * 1000), polls=limits)
     kit = wiring.account_kit(settings)
@@ -153,10 +157,10 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
 
 async def _lay_down_metrics(metrics: Metrics) -> None:
     """Let the other processes of this machine see what this one counts."""
-    waits = LAY_DOWN_METRICS_EVERY_S
+    loop, waits = asyncio.get_running_loop(), LAY_DOWN_METRICS_EVERY_S
     while True:
         try:
-            await asyncio.to_thread(metrics.lay_down)
+            await loop.run_in_executor(metrics.thread, metrics.lay_down)
             waits = LAY_DOWN_METRICS_EVERY_S
         except OSError as error:
             waits = min(60.0, waits * 2)

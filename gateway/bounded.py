@@ -24,12 +24,15 @@ T = TypeVar("T")
 class BoundedPool(ThreadPoolExecutor):
     """Runs work in `threads` threads while at most `queue` more calls wait; more than that is refused at once.
 
+    A call that has waited for a thread for `patience_s` is refused instead of run: when a store hangs, the last of the queue
+    would otherwise wait for the timeouts of all before it, and whoever asked has long gone.
     An executor, so that it can also be an event loop's default one and bound everything that leaves the loop.
     """
 
-    def __init__(self, threads: int, queue: int, name: str) -> None:
+    def __init__(self, threads: int, queue: int, name: str, *, patience_s: float = 5.0) -> None:
         super().__init__(max_workers=threads, thread_name_prefix=name)
         self._most = threads + queue
+        self._patience_s = patience_s
         self._inside = 0
         self._counting = threading.Lock()
 
@@ -39,17 +42,24 @@ class BoundedPool(ThreadPoolExecutor):
         return self._inside
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`work(…)` in one of the threads. Raises Overloaded without waiting when the queue is full."""
+        """`work(…)` in one of the threads. Raises Overloaded, without waiting when the queue is full."""
         return await asyncio.get_running_loop().run_in_executor(self, partial(work, *args, **kwargs))
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """As ThreadPoolExecutor's. Raises Overloaded when the queue is full."""
+        """As ThreadPoolExecutor's. Raises Overloaded when the queue is full; the future does when it was waited in too long."""
         with self._counting:
             if self._inside >= self._most:
-                raise Overloaded("too much waits already", retry_after_s=random.randint(2, 6))
+                raise _overloaded()
             self._inside += 1
+        until = time.monotonic() + self._patience_s
+
+        def in_time() -> T:
+            if time.monotonic() > until:
+                raise _overloaded()
+            return fn(*args, **kwargs)
+
         try:
-            future = super().submit(fn, *args, **kwargs)
+            future = super().submit(in_time)
         except RuntimeError:  # shut down
             self._done(None)
             raise
@@ -59,6 +69,10 @@ class BoundedPool(ThreadPoolExecutor):
     def _done(self, _future: object) -> None:
         with self._counting:
             self._inside -= 1
+
+
+def _overloaded() -> Overloaded:
+    return Overloaded("too much waits already", retry_after_s=random.randint(2, 6))
 
 
 class Limiter:

@@ -45,10 +45,12 @@ async def ready(services: NamedDependency[Services]) -> HealthBody:
     return HealthBody(status="ready", checks=dict.fromkeys(_CHECKS, "ok"))
 
 
-@get("/metrics", sync_to_thread=True, include_in_schema=False)
-def show_metrics(services: NamedDependency[Services]) -> Response[bytes]:
+@get("/metrics", include_in_schema=False)
+async def show_metrics(services: NamedDependency[Services]) -> Response[bytes]:
     """All processes of this machine, for Prometheus."""
-    return Response(services.metrics.render(), media_type=metrics.CONTENT_TYPE)
+    counts = services.metrics
+    rendered = await asyncio.get_running_loop().run_in_executor(counts.thread, counts.render)
+    return Response(rendered, media_type=metrics.CONTENT_TYPE)
 
 
 async def _passes(name: str, check: Check, services: Services) -> bool:

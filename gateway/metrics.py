@@ -11,6 +11,7 @@ import contextlib
 import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -49,10 +50,14 @@ class Sheet(msgspec.Struct):
 
 
 class Metrics:
-    """The counts of this process. `folder` is shared by the processes of one machine; `gauges` is asked at each laying down."""
+    """The counts of this process. `folder` is shared by the processes of one machine; `gauges` is asked at each laying down.
+
+    `thread` is for what blocks here: whoever watches wants to see most of all when every other thread hangs.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metrics")
         self._series: dict[tuple[str, str, int], Series] = {}
         self.gauges: Callable[[], Iterable[Gauge]] = tuple
 
@@ -78,6 +83,7 @@ class Metrics:
 
     def take_away(self) -> None:
         """This process has nothing more to tell."""
+        self.thread.shutdown(wait=True, cancel_futures=True)
         with contextlib.suppress(FileNotFoundError):
             (self._folder / f"{os.getpid()}.sheet").unlink()
 

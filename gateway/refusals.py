@@ -101,7 +101,7 @@ class TooManyAttempts(RetryLater):
 
 
 class Overloaded(RetryLater):
-    """The few threads for passwords are busy and their queue is full."""
+    """The few threads for what blocks are busy, and their queue is full or does not move."""
 
 
 class SnapshotStale(RetryLater):

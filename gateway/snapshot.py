@@ -41,6 +41,8 @@ CATALOGUE_GOOD_FOR_S = 300.0
 LINES_GOOD_FOR_S = 30.0
 
 LOOK_AGAIN_AFTER_S = 0.2
+# Whoever asks for a sale that this process does not know waits no longer for the catalogue.
+FOUND_WITHIN_S = 1.0
 LINE_KEPT = timedelta(days=1)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -106,6 +108,7 @@ class Snapshot:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
         self._finding = asyncio.Lock()
+        self._missed_at = 0.0
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="snapshot")
 
     # ------------------------------------------------------------ renewing
@@ -202,16 +205,28 @@ class Snapshot:
     async def find(self, slug: str) -> Sale:
         """As `sale`, for calls that may follow right upon a sale's creation in another process.
 
-        An unknown slug makes this process look again, a few times a second at most, however many ask.
+        An unknown slug makes this process look again, a few times a second at most, however many ask. If it cannot, nobody
+        knows whether there is such a sale: SnapshotStale.
         """
         try:
             return self.sale(slug)
         except UnknownSale:
             async with self._finding:
-                if time.monotonic() - self._shelf_at > LOOK_AGAIN_AFTER_S:
-                    with suppress(ShopError):
-                        await self.renew_catalogue()
+                await self._look_now()
             return self.sale(slug)
+
+    async def _look_now(self) -> None:
+        """Renew the catalogue unless that was just done or just failed. Raises SnapshotStale, after a second at most."""
+        if time.monotonic() - self._shelf_at <= LOOK_AGAIN_AFTER_S:
+            return
+        if time.monotonic() - self._missed_at > LOOK_AGAIN_AFTER_S:
+            try:
+                async with asyncio.timeout(FOUND_WITHIN_S):
+                    await self.renew_catalogue()
+                return
+            except (ShopError, TimeoutError):
+                self._missed_at = time.monotonic()
+        raise SnapshotStale("the catalogue's store does not answer")
 
     def sale_by_id(self, sale_id: str) -> Sale | None:
         """A listed sale by its id; None once it is no longer listed. Raises SnapshotStale."""
