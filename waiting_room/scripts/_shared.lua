@@ -40,7 +40,7 @@ end
 local SETTING_NAMES = {'lobby_opens_at_ms', 'opens_at_ms', 'closes_at_ms', 'calls_per_minute', 'capacity',
   'turn_window_ms', 'comeback_ms', 'pass_ms', 'over_call_limit'}
 local ROOM_NAMES = {'clock_ms', 'comeback_ms', 'now_serving', 'window_sum', 'next_number', 'last_number', 'wall_ms',
-  'turns_ended', 'no_shows', 'gate_since_ms', 'limit_since_ms', 'rate_lowered_ms', 'capacity_lowered_ms', 'calling_ms'}
+  'turn_base', 'turns_ended', 'no_shows', 'gate_since_ms', 'limit_since_ms', 'rate_lowered_ms', 'capacity_lowered_ms', 'calling_ms'}
 local CONTROLS = words('draft', 'running', 'paused', 'halted', 'draining', 'closed', 'cancelled')
 
 -- The same function as waiting_room.window.phase; a test compares them.

@@ -56,7 +56,11 @@ local function take_outcome(entry)
     if outcome ~= 'rejected' then redis.call('ZREM', ORDERING, ticket) end
     return
   end
-  if record.turn ~= tonumber(turn) then return end
+  if record.turn ~= tonumber(turn) then  -- an earlier turn; if a lost store gave it, its order may hold a slot here
+    local own = record.state == 'admitted' and redis.call('HEXISTS', PASSES, record.jti) == 1
+    if outcome ~= 'rejected' and not own then redis.call('ZREM', ORDERING, ticket) end
+    return
+  end
   if record.state == 'admitted' and outcome == 'rejected' then
     -- The pass is given back; unless it carries another order already.
     if redis.call('HEXISTS', PASSES, record.jti) == 0 and redis.call('ZREM', ORDERING, ticket) == 1 then
@@ -111,7 +115,7 @@ local function end_what_is_over()
   for _, ticket in ipairs(due(ORDERING, room.clock_ms)) do
     redis.call('ZREM', ORDERING, ticket)
     local record = record_of(ticket)
-    if record then finish(ticket, record, 'ended') end
+    if record and record.state == 'admitted' then finish(ticket, record, 'ended') end
   end
 end
 
@@ -139,7 +143,8 @@ end
 
 local function call(ticket, number)
   local record = record_of(ticket) or {turn = 0, misses = 0}
-  record = {state = 'called', number = number, turn = record.turn + 1, misses = record.misses, extended = false}
+  local turn = math.max(record.turn, room.turn_base) + 1
+  record = {state = 'called', number = number, turn = turn, misses = record.misses, extended = false}
   keep(ticket, record)
   redis.call('ZADD', TURNS, whole(room.clock_ms + settings.turn_window_ms), ticket)
   redis.call('ZADD', UNSEEN, whole(room.clock_ms + tonumber(ARGV[8])), ticket)
