@@ -40,7 +40,8 @@ and `spare_last` (the block after it), `now_serving` (highest number called), `w
 `capacity_lowered_ms`, `tick_id` and `tick_reply`. Only this package writes it.
 
 **Who else writes the room's keys.** `workers/scripts/accept.lua`: an accepted order moves its ticket from `shopping` to `ordering`
-with backstop `clock_ms + hold_ms + grace`; a ticket in neither set has given its slot back. `outcomes`: whoever ended an order.
+with backstop `clock_ms + hold_ms + grace`, which `workers.slots` puts off while the order lives; a ticket in neither set has given
+its slot back. `outcomes`: whoever ended an order.
 `passes`: a ticket that leaves or lets its pass expire is marked there by the room (`left`, `expired`), so that its pass buys nothing.
 """
 

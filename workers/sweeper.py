@@ -27,7 +27,7 @@ from shop.sales.reading import live_sale_ids
 from shop.stock.publication import read_stock
 from workers.publish import announce_outcomes, publish_sale, publish_stock
 from workers.runtime import Runtime
-from workers.slots import announce_forgotten
+from workers.slots import announce_forgotten, keep_live
 
 log = structlog.get_logger(__name__)
 
@@ -94,8 +94,9 @@ def ring_outbox(runtime: Runtime) -> bool:
 
 
 def free_slots(runtime: Runtime) -> bool:
-    """Tell the rooms again of orders that have ended while their slot is still taken."""
+    """Tell the rooms again of orders that have ended while their slot is still taken; those that live keep it."""
     for sale_id in live_sale_ids(runtime.db):
+        keep_live(runtime, sale_id)
         if forgotten := announce_forgotten(runtime, sale_id):
             log.info("slots_announced_again", sale_id=sale_id, count=forgotten)
     return False

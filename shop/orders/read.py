@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select, select
 
-from shop.orders.rules import OUTCOMES, Ended, OrderState, RejectReason, UnknownOrder
+from shop.orders.rules import HOLDING_STATES, OUTCOMES, Ended, OrderState, RejectReason, UnknownOrder
 from shop.storage.database import Database, Tx
 from shop.storage.paging import Page, read_page
 from shop.storage.tables import order_lines, orders, payments, sales
@@ -101,6 +101,14 @@ def ended_orders(db: Database, order_ids: Collection[str]) -> list[Ended]:
     query = select(*columns).where(orders.c.order_id.in_(order_ids), orders.c.state.in_(OUTCOMES))
     rows = db.read(lambda tx: tx.all(query)) if order_ids else []
     return [Ended(row.sale_id, row.order_id, row.pass_jti, OUTCOMES[OrderState(row.state)]) for row in rows]
+
+
+def holding_orders(db: Database, order_ids: Collection[str]) -> set[str]:
+    """Those of these orders that hold units and are not paid."""
+    query = select(orders.c.order_id).where(
+        orders.c.order_id.in_(order_ids), orders.c.state.in_(HOLDING_STATES)
+    )
+    return set(db.read(lambda tx: tx.scalars(query))) if order_ids else set()
 
 
 def _query() -> Select[Any]:

@@ -147,6 +147,26 @@ def test_orders_that_are_still_queued_keep_their_slots(work: Runtime, redis_sync
     assert redis_sync.llen(KEYS.outcomes) == 0
 
 
+def test_a_live_order_keeps_its_slot_beyond_the_backstop_and_an_unknown_one_does_not(
+    work: Runtime, redis_sync: redis.Redis, db: Database
+) -> None:
+    """The hold of a paying order is longer than the time that the backstop was reckoned with."""
+    accept(redis_sync, range(3))
+    drain(work, SALE)
+    db.run(lambda tx: tx.execute(text("UPDATE orders SET state = 'paying' WHERE order_id = 'order000001'")))
+    admitted_and_ordering(redis_sync, 0, 1, 2, 9)  # nobody has ever heard of the order of buyer 9
+    redis_sync.zadd(KEYS.ordering, {"ticket2": 9_000_000})
+    clock_ms = 999_000  # the backstop of three of them is a second away
+    redis_sync.hset(KEYS.room, "clock_ms", clock_ms)
+
+    free_slots(work)
+
+    backstops = dict(redis_sync.zrange(KEYS.ordering, 0, -1, withscores=True))
+    assert min(backstops["ticket0"], backstops["ticket1"]) > clock_ms + 10 * 1000 * work.sweep_s
+    assert (backstops["ticket2"], backstops["ticket9"]) == (9_000_000, 1_000_000)
+    assert redis_sync.llen(KEYS.outcomes) == 0
+
+
 def test_the_outbox_is_rung_for_what_is_due_and_can_be_carried_out(
     work: Runtime, db: Database, database_url: str, redis_server: PrivateRedis, rq_redis: redis.Redis
 ) -> None:
