@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
-from firstcome.private_server import PrivateServer, dying_with_parent
+from firstcome.private_server import PrivateServer, ServerFault, dying_with_parent
 
 STOPPED_WITHIN_S = 8.0
 FIRST_PAUSE_S = 0.2
@@ -97,13 +97,21 @@ class Server:
     def __init__(self, server: PrivateServer) -> None:
         self.name = server.name
         self._server = server
+        self._fault = ""
 
     def start(self) -> None:
-        self._server.start()
+        """Raises ServerFault."""
+        try:
+            self._server.start()
+        except ServerFault as fault:
+            self._fault = str(fault)
+            raise
 
     def end(self) -> str | None:
         process = self._server.process
-        code = None if process is None else process.poll()
+        if process is None:
+            return f"does not start ({self._fault})"
+        code = process.poll()
         return None if code is None else how_it_ended(code)
 
     def ask_to_stop(self) -> None:
@@ -187,7 +195,8 @@ class Supervisor:
                 continue
             watch.start_again_at = None
             watch.started_at = now
-            watch.charge.start()
+            with contextlib.suppress(ServerFault):  # `end` tells it, and it is tried again
+                watch.charge.start()
 
 
 def how_it_ended(code: int) -> str:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -26,6 +27,15 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)  # {mark}"])
 time.sleep(600)  # {mark}
 """
+
+
+class Sickly(EmbeddedRedis):
+    """A server that ends at its start whenever it is not healthy."""
+
+    healthy = True
+
+    def command(self) -> Sequence[str]:
+        return super().command() if self.healthy else ["/bin/false"]
 
 
 def program(folder: Path, code: str, name: str = "sleeper") -> Program:
@@ -133,6 +143,25 @@ def test_a_server_that_dies_is_started_again_on_its_data(servers_dir: Path) -> N
 
     assert said == ["redis was ended by SIGKILL; it is started again."]
     assert not server.running
+
+
+def test_a_server_that_does_not_come_back_is_tried_again_until_it_does(servers_dir: Path) -> None:
+    said: list[str] = []
+    server = Sickly(servers_dir / "sickly")
+    supervisor = Supervisor(said.append)
+    supervisor.start([Server(server)])
+    try:
+        assert server.process
+        server.healthy = False
+        server.process.kill()
+        supervisor.watch(lambda: len(said) == 2, look_every_s=0.05)
+        server.healthy = True
+        supervisor.watch(server.answers, look_every_s=0.05)
+    finally:
+        supervisor.stop()
+
+    assert said[0] == "redis was ended by SIGKILL; it is started again."
+    assert said[1].startswith("redis does not start (redis ended at its start: ")
 
 
 def test_a_server_that_cannot_start_says_why_in_one_sentence(servers_dir: Path) -> None:
