@@ -29,6 +29,7 @@ class Controller:
         self._timing = timing or Timing()
         self._sales: dict[str, tuple[asyncio.Event, asyncio.Task[None]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._books_failing = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Lead what can be led until `stop`; returns when every lead was given up."""
@@ -76,10 +77,16 @@ class Controller:
     async def _live_sales(self) -> Sequence[SaleRef] | None:
         """None while the books do not answer: what is led goes on being led."""
         try:
-            return await self._books.live_sales()
+            live = await self._books.live_sales()
         except Exception:  # whatever the books raise
-            log.exception("live_sales_unknown")
+            if not self._books_failing:
+                log.exception("live_sales_unknown")
+            self._books_failing = True
             return None
+        if self._books_failing:
+            log.info("live_sales_known_again")
+        self._books_failing = False
+        return live
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -66,6 +66,7 @@ class Leadership:
         self._wanted: TickRefusal | None = None  # what the last tick lacked
         self._clerk_called = asyncio.Event()
         self._unheard = False
+        self._unbooked: type[Exception] | None = None  # why the books could not be done at the last try
 
     async def run(self, stop: asyncio.Event) -> None:
         """Lead or stand by until `stop`; then give the lead up."""
@@ -174,13 +175,25 @@ class Leadership:
         try:
             if self.leading:
                 await self._do_the_books()
-        except RoomUnavailable as fault:
-            self._log.warning("clerk_waits", fault=str(fault))
+        except Exception as fault:  # noqa: BLE001 - whatever the books raise: the line goes on, and the clerk tries again
+            self._note_books(fault)
             return False
-        except Exception:  # whatever the books raise: the line goes on, and the clerk tries again
-            log.exception("books_failed", sale_id=self.sale_id)
-            return False
+        self._note_books(None)
         return True
+
+    def _note_books(self, fault: Exception | None) -> None:
+        """Tell the log when the books stop being done, for which kind of reason, and when they are done again."""
+        kind = None if fault is None else type(fault)
+        if kind is self._unbooked:
+            return
+        self._unbooked = kind
+        match fault:
+            case None:
+                self._log.info("books_done_again")
+            case RoomUnavailable():
+                self._log.warning("clerk_waits", fault=str(fault))
+            case _:
+                self._log.error("books_failed", exc_info=fault)
 
     async def _do_the_books(self) -> None:
         if self._wanted is TickRefusal.UNPUBLISHED:
