@@ -59,17 +59,24 @@ async def place_order(
     idempotency_key: str,
     order: NewOrder,
 ) -> Placed:
-    """Accept an order into the sale's lane; no database. A repeat gives the same bytes.
+    """Accept an order into the sale's lane; no database. A repeat gives the same bytes, also when the pass has ended since.
 
     Raises UnknownSale, NotAdmitted, BadFields, and every refusal of `workers.lanes` (nothing was used up).
     """
     sale = await services.snapshot.find(slug)
-    admission = _admission(services, sale, principal, pass_token)
     lines = _lines(order)
     key = services.order_id_keys.by_id[sale.ticket_key_id]
+    order_id = order_id_for(key, sale.sale_id, principal.subject_id, idempotency_key)
+    try:
+        admission = _admission(services, sale, principal, pass_token)
+    except NotAdmitted:
+        entry = await services.lanes.peek(sale.sale_id, order_id)
+        if entry is None or entry.fingerprint != fingerprint(lines, order.address_id):
+            raise
+        return Placed(_accepted_body(services, sale, entry), replayed=True)
     accepted = await services.lanes.accept(
         OrderDraft(
-            order_id=order_id_for(key, sale.sale_id, principal.subject_id, idempotency_key),
+            order_id=order_id,
             sale_id=sale.sale_id,
             account_id=principal.subject_id,
             pass_jti=admission.jti,

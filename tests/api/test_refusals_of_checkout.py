@@ -63,6 +63,22 @@ async def test_the_same_key_gives_the_same_bytes_and_no_second_order(house: Hous
     assert (await order(house, buyer, sale, pass_=mine, key=mark)).content == first.content
 
 
+async def test_the_same_request_gets_its_answer_again_after_the_pass_has_ended(house: House) -> None:
+    sale, buyer, other = await house.sale(pass_s=1), await house.buyer(), await house.buyer()
+    mine, mark = await house.admitted(buyer, sale), key()
+    first = await order(house, buyer, sale, pass_=mine, key=mark)
+    assert first.status_code == 202
+    await asyncio.sleep(1.1)  # the pass is verified against the wall clock
+    again = await order(house, buyer, sale, pass_=mine, key=mark)
+    assert (again.status_code, again.content) == (202, first.content)
+    assert again.headers["idempotent-replayed"] == "true"
+    body = {"lines": [{"product_id": house.products[0], "quantity": 2}]}
+    problem(await order(house, buyer, sale, body, pass_=mine, key=mark), 403, "not_admitted")
+    problem(await order(house, buyer, sale, pass_=mine, key=key()), 403, "not_admitted")
+    problem(await order(house, other, sale, pass_=mine, key=mark), 403, "not_admitted")
+    assert await lane_length(house, sale) == 1
+
+
 async def test_what_cannot_be_had_is_said_at_once_and_keeps_the_pass(house: House) -> None:
     sale, buyer = await house.sale(), await house.buyer()
     mine = await house.admitted(buyer, sale)
