@@ -36,7 +36,7 @@ class Swept:
 
 
 def expire_due(db: Database, vault: Vault, providers: Providers, *, limit: int = 200) -> Swept:
-    """End up to `limit` orders whose hold is over, by ascending id, each in a transaction of its own.
+    """End up to `limit` orders of each state whose hold is over, by ascending id, each in a transaction of its own.
 
     Orders in `paying` ask the provider first, outside any transaction; an order with suspended money stays. Raises
     `Unavailable`; what was ended before that is found by the next sweep's comparison.
@@ -66,9 +66,11 @@ def _due(tx: Tx, limit: int) -> list[Row[Any]]:
     suspended = exists().where(
         payments.c.order_id == orders.c.order_id, payments.c.state == PaymentState.SUSPENSE
     )
-    over = orders.c.state.in_(HOLDING_STATES) & (orders.c.hold_expires_at <= tx.now)
-    query = select(orders.c.order_id, orders.c.state).where(over, ~suspended).order_by(orders.c.order_id)
-    return list(tx.all(query.limit(limit)))
+    over = (orders.c.hold_expires_at <= tx.now) & ~suspended
+    query = select(orders.c.order_id, orders.c.state).where(over).order_by(orders.c.order_id).limit(limit)
+    # Those that wait for a silent provider must neither fill the room of those that need no answer nor delay them.
+    states = (OrderState.RESERVED, OrderState.PAYING)
+    return [row for state in states for row in tx.all(query.where(orders.c.state == state))]
 
 
 def _expire(tx: Tx, vault: Vault, order_id: str) -> Ended | None:

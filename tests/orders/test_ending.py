@@ -203,6 +203,17 @@ def test_a_silent_provider_costs_a_sweep_two_questions_and_not_one_for_every_ord
     assert [end.order_id for end in swept.ended] == orders[5:]  # what needs no question ends all the same
 
 
+def test_orders_that_wait_for_a_silent_provider_keep_no_other_hold_from_ending(counter: Counter) -> None:
+    orders = [counter.order(buyer) for buyer in range(6)]
+    counter.drain()
+    for order in orders[:5]:
+        counter.start_paying(order)
+    for order in orders:
+        counter.let_hold_run_out(order)
+    swept = expire_due(counter.db, VAULT, providers(None), limit=3)
+    assert [end.order_id for end in swept.ended] == orders[5:]
+
+
 def test_orders_are_listed_newest_first_in_pages_without_repeats(counter: Counter) -> None:
     mine = [counter.order(0, product="gift"), *(counter.order(0, 9, accepted_at_ms=1000) for _ in range(6))]
     others = [counter.order(buyer) for buyer in range(1, 4)]
