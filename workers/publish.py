@@ -30,11 +30,16 @@ _KEPT = [
 
 
 def publish_sale(client: redis.Redis, publication: SalePublication) -> None:
-    """Lay a sale's settings and stock, open its lane, and keep everything of it for another while; all in one step."""
+    """Lay a sale's settings and stock, open its lane, and keep everything of it for another while; all in one step.
+
+    Acceptance is counted on from what was decided, so that orders accepted after a loss do not look older than those before it.
+    """
     keys = SaleKeys(publication.sale_id)
     pipeline = client.pipeline(transaction=True)
     _lay(client, pipeline, keys.settings, publication.settings())
     _lay(client, pipeline, keys.stock, publication.stock.fields())
+    count_on = client.register_script(scripts.source("count_on"))
+    count_on(keys=[keys.lane_accepted], args=[publication.accepted_no], client=pipeline)
     pipeline.set(keys.lane_open, "1")
     for name in _KEPT:
         pipeline.expire(getattr(keys, name), KEEP_S)

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sqlalchemy import select
+
 from shop.sales.reading import Sale, sale_by_id
 from shop.stock.publication import StockPublication, read_stock
 from shop.storage.columns import to_millis
 from shop.storage.database import Database, Tx
+from shop.storage.tables import orders
 
 
 @dataclass(frozen=True, slots=True)
 class SalePublication:
-    """A sale and its stock at one moment."""
+    """A sale and its stock at one moment, and the `accepted_no` of the order decided last."""
 
     sale: Sale
     stock: StockPublication
+    accepted_no: int = 0
 
     @property
     def sale_id(self) -> str:
@@ -61,4 +65,6 @@ def read_publication(db: Database, sale_id: str) -> SalePublication:
 
 def publication(tx: Tx, sale_id: str) -> SalePublication:
     """As `read_publication`, inside a transaction."""
-    return SalePublication(sale_by_id(tx, sale_id), read_stock(tx, sale_id))
+    decided = (orders.c.sale_id == sale_id) & orders.c.seq.is_not(None)
+    last = select(orders.c.accepted_no).where(decided).order_by(orders.c.seq.desc()).limit(1)
+    return SalePublication(sale_by_id(tx, sale_id), read_stock(tx, sale_id), tx.scalar(last) or 0)

@@ -15,9 +15,10 @@ from shop.orders.rules import Ended, OrderOutcome
 from shop.sales.publication import SalePublication, read_publication
 from shop.stock.publication import ItemStock, StockPublication
 from shop.storage.database import Database
-from tests.lanes.floor import KEYS, SALE, open_sale
+from tests.lanes.floor import KEYS, SALE, accept, open_sale, runtime
 from waiting_room.keys import SaleKeys
 from waiting_room.window import SaleSettings
+from workers.drain import drain
 from workers.publish import announce_outcomes, publish_sale, publish_stock
 
 
@@ -57,6 +58,24 @@ def test_older_settings_never_replace_newer_ones(redis_sync: redis.Redis, publis
     publish_sale(redis_sync, published)
 
     assert redis_sync.hmget(KEYS.settings, "version", "calls_per_minute") == ["5", "42"]
+
+
+def test_acceptance_is_counted_on_after_redis_was_emptied_and_never_back(
+    redis_sync: redis.Redis, redis_server: PrivateRedis, database_url: str, db: Database
+) -> None:
+    open_sale(db, units=7, buyers=3)
+    work = runtime(redis_server.url, database_url)
+    accept(redis_sync, range(3))  # numbers 1 to 3
+    drain(work, SALE)
+    redis_sync.flushall()
+
+    publish_sale(redis_sync, read_publication(db, SALE))
+    assert redis_sync.get(KEYS.lane_accepted) == "3"
+
+    redis_sync.set(KEYS.lane_accepted, 8)  # accepted and not decided yet
+    publish_sale(redis_sync, read_publication(db, SALE))
+    assert redis_sync.get(KEYS.lane_accepted) == "8"
+    work.db.dispose()
 
 
 def test_what_a_newer_copy_lacks_is_gone(redis_sync: redis.Redis) -> None:
