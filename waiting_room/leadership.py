@@ -16,8 +16,8 @@ import structlog
 
 from waiting_room.books import Books
 from waiting_room.clock import step_ms
+from waiting_room.confirmation import Confirmation
 from waiting_room.pace import Allowance, BacklogLimits, allowance, carry_over
-from waiting_room.recovery import Bearings, Ledger, Loss, turns_before
 from waiting_room.refusals import RoomUnavailable
 from waiting_room.room import Room
 from waiting_room.ticking import Beat, TickRefusal, TickReply
@@ -26,11 +26,8 @@ log = structlog.get_logger(__name__)
 
 SMALLEST_BLOCK = 10_000
 CALLS_AT_ONCE = 500
-LAID_AT_ONCE = 200
 CLERK_EVERY_S = 0.5
 NOTED_EVERY_MS = 500
-# So often the books are asked for their copy of the call log before the line is confirmed without it.
-TRIES_TO_READ_LOG = 5
 CLERK_AFTER_FAULT_S = 1.0
 CLERK_ENDS_WITHIN_S = 2.0
 JOINS_REMEMBERED_S = 60
@@ -73,7 +70,7 @@ class Leadership:
         self._unheard = False
         self._noted_ms = 0
         self._copied: tuple[TickReply, TickReply] | None = None  # the ticks before and after the last copying
-        self._log_failures = 0
+        self._confirmation = Confirmation(sale_id, room, books, token=token, lease_ms=timing.lease_ms)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Lead or stand by until `stop`; then give the lead up."""
@@ -202,59 +199,10 @@ class Leadership:
         await self._copy_calls()
 
     async def _confirm(self) -> None:
-        """The store was emptied or restarted: lay everything again, then let it be used, with numbers never given before."""
-        await self._books.publish(self.sale_id)
-        await self._copy_calls()  # what a restarted store still has of the log
-        known = await self._books.bearings(self.sale_id)
-        ledger = await self._read_log()
-        if ledger is not None and not await self._lay(ledger):
-            return
-        first, last = await self._books.next_block(self.sale_id, self._block_size())
-        loss = _loss(known, ledger, first)
-        store_id = secrets.token_urlsafe(9)
-        answer = await self._room.confirm_store(
-            self.sale_id, self._token, store_id, first, last, loss=loss, accepted_no=known.accepted_no
-        )
-        self._log.info(
-            "store_confirmed" if answer == "confirmed" else "store_not_confirmed",
-            answer=answer,
-            after_loss=loss is not None,
-            served=len(ledger) if ledger is not None else None,
-        )
-        if answer == "confirmed":
-            self._wanted, self._log_failures = None, 0
-
-    async def _read_log(self) -> Ledger | None:
-        """Who was called, as the books know it; None when they fail again and again, and the line goes on without."""
-        try:
-            ledger = await self._ledger()
-        except Exception:  # whatever the books raise
-            self._log_failures += 1
-            if self._log_failures < TRIES_TO_READ_LOG:
-                raise
-            log.exception("call_log_unreadable", sale_id=self.sale_id)
-            return None
-        self._log_failures = 0
-        return ledger
-
-    async def _ledger(self) -> Ledger:
-        ledger, entry_id, order_id = Ledger(), "", ""
-        while rows := await self._books.calls_after(self.sale_id, entry_id, CALLS_AT_ONCE):
-            ledger.read_calls(rows)
-            entry_id = rows[-1].entry_id
-        while orders := await self._books.orders_after(self.sale_id, order_id, CALLS_AT_ONCE):
-            ledger.read_orders(orders)
-            order_id = orders[-1].order_id
-        return ledger
-
-    async def _lay(self, ledger: Ledger) -> bool:
-        """Lay what the ledger tells, in steps that never hold the store for long."""
-        for batch in ledger.batches(LAID_AT_ONCE):
-            answer = await self._room.lay_served(self.sale_id, self._token, batch, self._timing.lease_ms)
-            if answer != "laid":
-                self._log.warning("served_not_laid", answer=answer)
-                return False
-        return True
+        """The store is new, was emptied or restarted: everything is laid again before it may be used."""
+        await self._copy_rows()  # what a restarted store still has of the log
+        if await self._confirmation.confirm(self._block_size()):
+            self._wanted = None
 
     async def _copy_calls(self) -> None:
         """Copy first, trim after: an entry may be copied twice, and is never lost. Then note until when the copy is whole."""
@@ -293,13 +241,6 @@ class Leadership:
         """Two minutes of the joins just measured, and no fewer than the smallest block."""
         joined = self._joins[-1][1] - self._joins[0][1] if self._joins else 0
         return max(SMALLEST_BLOCK, 2 * joined)
-
-
-def _loss(known: Bearings, ledger: Ledger | None, first: int) -> Loss | None:
-    """What a loss leaves unknown; None for a line of which nothing was ever known, since it begins."""
-    if ledger is not None and not ledger and known.copied_ms is None:
-        return None
-    return Loss(turns_before=turns_before(first), copied_ms=known.copied_ms or 0, log_read=ledger is not None)
 
 
 async def _sleep(seconds: float, *until: asyncio.Event) -> None:

@@ -51,6 +51,12 @@ class PaperBooks:
     def close_sale(self, sale_id: str) -> None:
         self._db.execute("delete from sales where sale_id = ?", (sale_id,))
 
+    def change_sale(self, sale_id: str, **changes: str) -> None:
+        """Change settings as an operator does; the next `publish` lays them."""
+        row = self._db.execute("select settings from sales where sale_id = ?", (sale_id,)).fetchone()
+        settings = json.dumps(json.loads(row[0]) | changes)
+        self._db.execute("update sales set settings = ? where sale_id = ?", (settings, sale_id))
+
     def numbers_called(self) -> list[int]:
         rows = self._db.execute("select number from calls where event = 'call' order by rowid")
         return [row[0] for row in rows]
