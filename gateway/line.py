@@ -33,15 +33,17 @@ class Holder:
     token: str | None = None
 
 
-async def join(services: Services, slug: str, principal: Principal) -> tuple[TicketBody, bool]:
-    """A place in the line, and whether it is a new one.
+async def join(
+    services: Services, slug: str, principal: Principal, ticket_token: str | None = None
+) -> tuple[TicketBody, bool]:
+    """A place in the line, and whether it is a new one. A ticket of before a loss brings its place back.
 
     Raises UnknownSale, NotVerified, TooEarly, LineClosed, SoldOut or RoomUnavailable.
     """
     sale = await services.snapshot.find(slug)
     require_verified(principal)
-    holder = Holder(ticket_id_of(services, sale, principal.subject_id))
-    place = await services.room.join(sale.sale_id, holder.ticket_id)
+    holder = _holder(services, sale, principal, ticket_token)
+    place = await services.room.join(sale.sale_id, holder.ticket_id, holder.shown)
     return ticket_body(services, sale, holder, place), place.created
 
 
@@ -52,7 +54,7 @@ async def look(
     sale = await services.snapshot.find(slug)
     holder = _holder(services, sale, principal, ticket_token)
     services.polls.admit(holder.ticket_id)
-    place = await services.room.look(sale.sale_id, holder.ticket_id)
+    place = await services.room.look(sale.sale_id, holder.ticket_id, holder.shown)
     return ticket_body(services, sale, holder, place)
 
 
@@ -60,7 +62,7 @@ async def leave(services: Services, slug: str, principal: Principal | None, tick
     """Give the place up; twice is fine. Raises UnknownSale, NoTicket, OrderOpen or RoomUnavailable."""
     sale = await services.snapshot.find(slug)
     holder = _holder(services, sale, principal, ticket_token)
-    await services.room.leave(sale.sale_id, holder.ticket_id)
+    await services.room.leave(sale.sale_id, holder.ticket_id, holder.shown)
 
 
 async def extend(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from waiting_room.recovery import OrderRow
 from waiting_room.ticking import CallRow
 
 
@@ -34,4 +35,20 @@ class Books(Protocol):
 
     async def copy_calls(self, sale_id: str, rows: Sequence[CallRow]) -> None:
         """Keep these entries of the call log; those that are kept already change nothing."""
+        ...
+
+    async def note_copied(self, sale_id: str, at_ms: int) -> None:
+        """Keep that the copied call log is whole up to this moment (unix ms)."""
+        ...
+
+    async def whole_until(self, sale_id: str) -> int | None:
+        """Until when the copied call log is whole (unix ms), None before the first copy."""
+        ...
+
+    async def calls_after(self, sale_id: str, entry_id: str, count: int) -> Sequence[CallRow]:
+        """Up to `count` copied entries after this one ("" for the first), in the order of the log."""
+        ...
+
+    async def orders_after(self, sale_id: str, order_id: str, count: int) -> Sequence[OrderRow]:
+        """Up to `count` orders that were not rejected, after this one ("" for the first), by their ids."""
         ...

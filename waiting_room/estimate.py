@@ -107,6 +107,8 @@ def _reason(flow: Flow) -> tuple[Reason, int | None] | None:
     match flow.limit:
         case "capacity" | "backlog":
             return Reason.CHECKOUT_SLOW, flow.limit_since_ms or None
+        case "rebuilding":
+            return Reason.REBUILDING, flow.limit_since_ms or None
         case "stock":
             return Reason.STOCK_HELD, flow.limit_since_ms or None
         case _:

@@ -29,15 +29,17 @@ Redis Cluster and every script touches one slot only.
 | result:<id>   | string | the decision on an order, as JSON (1 h)                                                          |
 
 **served** holds JSON records. `state` is one of waiting (came back, or joined again after an earlier turn), called, missed, admitted,
-done, left, lapsed; beside it `number`, `turn` (0 before the first call, then above `turn_base`, never counted down), `misses`,
-`extended`; from the claim on `jti` (= ticket id "." turn), `iat`, `exp` (unix s), `kid`, `account_id`, `slot_ms` (end of the pass
-on the sale clock); when done `outcome` (paid | ended). A ticket that waits and was never served has no record: the line alone knows it.
+done, left, lapsed; beside it `number`, `turn` (0 before the first call, never counted down), `misses`, `extended`; from the claim on
+`jti` (= ticket id "." turn), `iat`, `exp` (unix s), `kid`, `account_id`, `slot_ms` (end of the pass on the sale clock); when done
+`outcome` (paid | ended); `ended`: up to this number no ticket of an earlier store is good for its buyer any more. A ticket that
+waits for its first turn and never left has no record: the line alone knows it.
 
 **room** fields: `store_id`, `run_id` (the server run the store was confirmed for), `clock_ms` (sale clock), `comeback_ms` (come-back
 clock), `wall_ms` (latest wall time that a tick has seen), `next_number` and `last_number` (the block being counted), `spare_first`
-and `spare_last` (the block after it), `now_serving` (highest number called), `window_sum` (calls in the last 60 s),
-`turn_base` (no turn of a lost store is above it), `turns_ended`, `no_shows`, `gate` and `gate_since_ms`, `rate_lowered_ms`,
-`capacity_lowered_ms`, `tick_id` and `tick_reply`. Only this package writes it.
+and `spare_last` (the block after it), `now_serving` (highest number called), `window_sum` (calls in the last 60 s), `turns_ended`,
+`no_shows`, `gate` and `gate_since_ms`, `rate_lowered_ms`, `capacity_lowered_ms`, `tick_id` and `tick_reply`. After a loss: `lost_ms` (when
+it was confirmed) and `settled_ms` (from when places are shown), unix ms; `turns_before` (turns up to this one may have been given);
+`unknown_slots` count as taken until `unknown_until_ms`, nobody is called until `quiet_until_ms` (sale clock). Only this package writes it.
 
 **Who else writes the room's keys.** `workers/scripts/accept.lua`: an accepted order moves its ticket from `shopping` to `ordering`
 with backstop `clock_ms + hold_ms + grace`, which `workers.slots` puts off while the order lives; a ticket in neither set has given

@@ -16,6 +16,7 @@ import structlog
 
 from waiting_room.books import Books
 from waiting_room.clock import step_ms
+from waiting_room.confirmation import Confirmation
 from waiting_room.pace import Allowance, BacklogLimits, allowance, carry_over
 from waiting_room.refusals import RoomUnavailable
 from waiting_room.room import Room
@@ -26,6 +27,7 @@ log = structlog.get_logger(__name__)
 SMALLEST_BLOCK = 10_000
 CALLS_AT_ONCE = 500
 CLERK_EVERY_S = 0.5
+NOTED_EVERY_MS = 800
 CLERK_AFTER_FAULT_S = 1.0
 CLERK_ENDS_WITHIN_S = 2.0
 JOINS_REMEMBERED_S = 60
@@ -67,6 +69,9 @@ class Leadership:
         self._clerk_called = asyncio.Event()
         self._unheard = False
         self._unbooked: type[Exception] | None = None  # why the books could not be done at the last try
+        self._noted_ms = 0
+        self._copied: tuple[TickReply, TickReply] | None = None  # the ticks before and after the last copying
+        self._confirmation = Confirmation(sale_id, room, books, token=token, lease_ms=timing.lease_ms)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Lead or stand by until `stop`; then give the lead up."""
@@ -207,17 +212,30 @@ class Leadership:
         await self._copy_calls()
 
     async def _confirm(self) -> None:
-        """The store was emptied or restarted: lay everything again, then let it be used, with numbers never given before."""
-        await self._books.publish(self.sale_id)
-        first, last = await self._books.next_block(self.sale_id, self._block_size())
-        store_id = secrets.token_urlsafe(9)
-        answer = await self._room.confirm_store(self.sale_id, self._token, store_id, first, last)
-        self._log.info("store_confirmed" if answer == "confirmed" else "store_not_confirmed", answer=answer)
-        if answer == "confirmed":
+        """The store is new, was emptied or restarted: everything is laid again before it may be used."""
+        await self._copy_rows()  # what a restarted store still has of the log
+        if await self._confirmation.confirm(self._block_size()):
             self._wanted = None
 
     async def _copy_calls(self) -> None:
-        """Copy first, trim after: an entry may be copied twice, and is never lost."""
+        """Copy first, trim after: an entry may be copied twice, and is never lost. Then note until when the copy is whole."""
+        before = self._last
+        whole_ms = self._whole_until()
+        await self._copy_rows()
+        self._copied = None if before is None or self._last is None else (before, self._last)
+        if whole_ms - self._noted_ms >= NOTED_EVERY_MS:
+            await self._books.note_copied(self.sale_id, whole_ms)
+            self._noted_ms = whole_ms
+
+    def _whole_until(self) -> int:
+        """Until when the copy is whole (unix ms): the last tick before the last copying, once a tick after it was answered by
+        the same store, so that what was copied cannot have been an emptied store's log. 0 while that is not known.
+        """
+        if self._copied is None or self._last is None or self._last is self._copied[1]:
+            return 0
+        return self._copied[0].as_of_ms if self._last.store_id == self._copied[0].store_id else 0
+
+    async def _copy_rows(self) -> None:
         while rows := await self._room.read_calls(self.sale_id, CALLS_AT_ONCE):
             await self._books.copy_calls(self.sale_id, rows)
             await self._room.trim_calls(self.sale_id, rows[-1].stream_id)

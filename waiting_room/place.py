@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import msgspec
 
 from waiting_room.clock import on_the_wall
-from waiting_room.estimate import Estimate, Flow, StockOutlook, estimate, stock_outlook
+from waiting_room.estimate import Estimate, Flow, Reason, StockOutlook, estimate, stock_outlook
 from waiting_room.polling import Outlook, PollLimits, poll_after_ms
 from waiting_room.states import RecordState, TicketState, visible_state
 from waiting_room.window import Phase, Stock
@@ -37,6 +37,8 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     limit_since_ms: int
     rate_lowered_ms: int
     capacity_lowered_ms: int
+    lost_ms: int
+    settled_ms: int
     allotted: int
     held: int
     sold: int
@@ -55,6 +57,8 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
 @dataclass(frozen=True, slots=True)
 class Place:
     """A buyer's place. Moments are unix ms; `ahead`, `position`, `waiting` and `estimate` are None for who is not in line.
+
+    After a loss the first three are None until everybody has had the time to come back; the number is there at once.
 
     `created`: a new number was given; `rejoined`: a missed turn's buyer came back. `outcome` (paid | ended) when done.
     """
@@ -82,7 +86,8 @@ def place_of(sight: Sight, limits: PollLimits, chance: float) -> Place:
     state = visible_state(sight.phase, sight.state)
     in_line = state in _IN_LINE and sight.ahead is not None
     ahead = sight.ahead or 0
-    expected = estimate(_flow(sight), ahead) if in_line else None
+    expected = _expected(sight, ahead) if in_line else None
+    shown = in_line and sight.now_ms >= sight.settled_ms
     return Place(
         state=state,
         number=sight.number,
@@ -90,9 +95,9 @@ def place_of(sight: Sight, limits: PollLimits, chance: float) -> Place:
         store_id=sight.store_id,
         poll_after_ms=poll_after_ms(_outlook(sight, state, expected), limits, chance),
         stock_outlook=_stock_outlook(sight),
-        ahead=ahead if in_line else None,
-        position=ahead + 1 if in_line else None,
-        waiting=sight.waiting if in_line else None,
+        ahead=ahead if shown else None,
+        position=ahead + 1 if shown else None,
+        waiting=sight.waiting if shown else None,
         estimate=expected,
         turn_expires_at_ms=_on_the_wall(sight.turn_ends_ms, sight.clock_ms, sight.now_ms),
         extended=sight.extended,
@@ -101,6 +106,12 @@ def place_of(sight: Sight, limits: PollLimits, chance: float) -> Place:
         rejoined=sight.rejoined,
         outcome=sight.outcome,
     )
+
+
+def _expected(sight: Sight, ahead: int) -> Estimate:
+    if sight.now_ms < sight.settled_ms:
+        return Estimate(None, None, Reason.REBUILDING, sight.lost_ms)
+    return estimate(_flow(sight), ahead)
 
 
 def _on_the_wall(deadline_ms: int | None, clock_ms: int, wall_ms: int) -> int | None:

@@ -24,6 +24,7 @@ from waiting_room.keys import SaleKeys
 from waiting_room.line_state import LineReply, LineState, line_state
 from waiting_room.place import Place, Sight, place_of
 from waiting_room.polling import PollLimits
+from waiting_room.recovery import Loss, Served, turns_before
 from waiting_room.refusals import (
     AlreadyExtended,
     Halted,
@@ -37,6 +38,7 @@ from waiting_room.refusals import (
     TooEarly,
     TurnLapsed,
 )
+from waiting_room.ticket import Ticket
 from waiting_room.ticking import Beat, CallRow, TickRefusal, TickReply
 
 log = structlog.get_logger(__name__)
@@ -108,20 +110,25 @@ class Room:
 
     # ------------------------------------------------------------ buyers
 
-    async def join(self, sale_id: str, ticket_id: str) -> Place:
+    async def join(self, sale_id: str, ticket_id: str, shown: Ticket | None = None) -> Place:
         """Take a place at the end of the line, or find the own one; a missed turn's buyer goes back to the own place.
+
+        `shown` is the buyer's signed ticket: what an earlier store gave out brings its place back.
 
         Raises TooEarly, LineClosed, SoldOut (they use up no number), RoomUnavailable.
         """
-        return self._place(await self._ask("join", sale_id, 9, ticket_id))
+        return self._place(await self._ask("join", sale_id, 12, ticket_id, *_shown(shown)))
 
-    async def look(self, sale_id: str, ticket_id: str) -> Place:
-        """A poll: one Redis command. The first after the call marks the ticket seen. Raises NoTicket, RoomUnavailable."""
-        return self._place(await self._ask("look", sale_id, 9, ticket_id))
+    async def look(self, sale_id: str, ticket_id: str, shown: Ticket | None = None) -> Place:
+        """A poll: one Redis command. The first after the call marks the ticket seen. `shown` as with `join`.
 
-    async def leave(self, sale_id: str, ticket_id: str) -> None:
-        """Give the place or the slot up; twice is once. Raises OrderOpen, RoomUnavailable."""
-        await self._ask("leave", sale_id, 12, ticket_id, word="left")
+        Raises NoTicket, RoomUnavailable.
+        """
+        return self._place(await self._ask("look", sale_id, 9, ticket_id, *_shown(shown)))
+
+    async def leave(self, sale_id: str, ticket_id: str, shown: Ticket | None = None) -> None:
+        """Give the place or the slot up; twice is once. `shown` as with `join`. Raises OrderOpen, RoomUnavailable."""
+        await self._ask("leave", sale_id, 12, ticket_id, *_shown(shown), word="left")
 
     async def extend(self, sale_id: str, ticket_id: str) -> Place:
         """One more turn window. Raises NoTicket, NotCalled, AlreadyExtended, RoomUnavailable."""
@@ -165,17 +172,37 @@ class Room:
         allowed = beat.allowance
         limits = (allowed.rate, allowed.stock, allowed.backlog)
         args = (token, beat.tick_id, beat.dt_ms, beat.lease_ms, *limits, self._unseen_ms)
-        reply = await self._scripts.run("tick", _keys(sale_id), args)
+        reply = await self._scripts.run("tick", _keys(sale_id)[:17], args)
         if reply.startswith("{"):
             return msgspec.json.decode(reply, type=TickReply)
         return TickRefusal(reply)
 
-    async def confirm_store(self, sale_id: str, token: str, store_id: str, first: int, last: int) -> str:
-        """Confirm the store for this run of the server, with a new block of numbers.
+    async def lay_served(self, sale_id: str, token: str, served: Sequence[Served], lease_ms: int) -> str:
+        """Lay again what is known of those who were called, before the store is confirmed.
+
+        Returns "laid", or why not: "not_leader", "unpublished", "confirmed" (too late).
+        """
+        told = msgspec.json.encode(served).decode()
+        return await self._scripts.run("relay", _keys(sale_id)[:14], (token, told, lease_ms))
+
+    async def confirm_store(
+        self,
+        sale_id: str,
+        token: str,
+        store_id: str,
+        first: int,
+        last: int,
+        *,
+        loss: Loss | None = None,
+    ) -> str:
+        """Confirm the store for this run of the server, with a new block of numbers; `loss` says what is not known any more.
 
         Returns "confirmed", or why not: "not_leader", "unpublished", "stale" (numbers that were given before).
         """
-        return await self._scripts.run("confirm", _keys(sale_id)[:14], (token, store_id, first, last))
+        lost = loss or Loss()
+        what = (int(loss is not None), turns_before(first), lost.copied_ms, int(not lost.log_read))
+        args = (token, store_id, first, last, *what, self._polls.ceiling_ms)
+        return await self._scripts.run("confirm", _keys(sale_id)[:14], args)
 
     async def give_block(self, sale_id: str, token: str, first: int, last: int) -> str:
         """Lay the next block of numbers ready: "laid", "not_needed", "stale", "not_leader" or "unconfirmed"."""
@@ -238,6 +265,10 @@ def _keys(sale_id: str) -> tuple[str, ...]:
         keys.settings, keys.stock, keys.room, keys.line, keys.served, keys.turns, keys.unseen, keys.missed, keys.shopping,
         keys.ordering, keys.passes, keys.calls, keys.window, keys.lease, keys.outcomes, keys.lane, keys.digest,
     )  # fmt: skip
+
+
+def _shown(shown: Ticket | None) -> tuple[Argument, Argument]:
+    return (0, "") if shown is None else (shown.number, shown.store_id)
 
 
 def _row(stream_id: str, fields: dict[str, str]) -> CallRow:

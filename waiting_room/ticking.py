@@ -30,7 +30,7 @@ class TickRefusal(StrEnum):
 class TickReply(Figures, frozen=True, kw_only=True):
     """The figures after a tick (scripts/tick.lua), also kept as the digest. `calls` is how many this tick called.
 
-    `gate` is "open" or the phase that lets nobody be called; `limit` what held the tick back: rate, capacity, stock, backlog, none.
+    `gate` is "open" or the phase that lets nobody be called; `limit` what held the tick back: rate, capacity, stock, backlog, rebuilding, none.
     """
 
     tick_id: str
@@ -56,7 +56,7 @@ class TickReply(Figures, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """One entry of the call log: call, claim, miss, lapse or free.
+    """One entry of the call log: call, claim, miss, return, lapse or free.
 
     `entry_id` is unique over all stores of a sale, and sorts as text in the order of the log.
     """

@@ -21,16 +21,17 @@ import uvloop
 from firstcome import clients, wiring
 from firstcome.settings import Settings
 from shop.sales.line import CallRow as KeptCall
-from shop.sales.line import copy_calls, next_block
+from shop.sales.line import calls_after, copy_calls, next_block, note_copied, orders_after, whole_until
 from shop.sales.publication import read_publication
 from shop.sales.reading import live_sale_ids
-from shop.storage.columns import from_millis
+from shop.storage.columns import from_millis, to_millis
 from shop.storage.database import Database
 from waiting_room.books import SaleRef
 from waiting_room.controller import Controller
 from waiting_room.leadership import Timing
 from waiting_room.pace import BacklogLimits
 from waiting_room.polling import PollLimits
+from waiting_room.recovery import OrderRow
 from waiting_room.room import Room
 from waiting_room.ticking import CallRow
 from workers.publish import publish_sale
@@ -66,6 +67,24 @@ class ShopBooks:
     async def copy_calls(self, sale_id: str, rows: Sequence[CallRow]) -> None:
         """Keep these entries of the call log; repeating it changes nothing."""
         await self._aside(copy_calls, self._db, sale_id, [_kept(row) for row in rows])
+
+    async def note_copied(self, sale_id: str, at_ms: int) -> None:
+        """Keep that the copied call log is whole up to this moment (unix ms)."""
+        await self._aside(note_copied, self._db, sale_id, from_millis(at_ms))
+
+    async def whole_until(self, sale_id: str) -> int | None:
+        """Until when the copied call log is whole (unix ms), None before the first copy."""
+        copied = await self._aside(whole_until, self._db, sale_id)
+        return None if copied is None else to_millis(copied)
+
+    async def calls_after(self, sale_id: str, entry_id: str, count: int) -> Sequence[CallRow]:
+        """Copied entries of the call log, in its order."""
+        return [_told(row) for row in await self._aside(calls_after, self._db, sale_id, entry_id, count)]
+
+    async def orders_after(self, sale_id: str, order_id: str, count: int) -> Sequence[OrderRow]:
+        """Orders that were not rejected, by their ids."""
+        rows = await self._aside(orders_after, self._db, sale_id, order_id, count)
+        return [OrderRow(row.order_id, row.jti, row.standing) for row in rows]
 
     def _publish(self, sale_id: str) -> None:
         publish_sale(self._publisher, read_publication(self._db, sale_id))
@@ -107,6 +126,19 @@ async def _control(settings: Settings) -> None:
 def _backlog(settings: Settings) -> BacklogLimits:
     return BacklogLimits(
         max_age_ms=round(settings.lane_max_age_s * 1000), max_length=settings.lane_max_length
+    )
+
+
+def _told(row: KeptCall) -> CallRow:
+    return CallRow(
+        entry_id=row.entry_id,
+        stream_id="",
+        event=row.event,
+        ticket_id=row.ticket_id,
+        number=row.number or 0,
+        turn=row.turn or 0,
+        detail=row.detail or "",
+        at_ms=to_millis(row.at),
     )
 
 

@@ -154,14 +154,17 @@ async def read_ticket(sale: FromPath[str], ticket: TicketHeader = None) -> Ticke
     ),
 )
 async def join(
-    sale: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
+    sale: FromPath[str],
+    request: AnyRequest,
+    services: NamedDependency[Services],
+    ticket: TicketHeader = None,
 ) -> Response[TicketBody]:
     """Join the line, or come back to the own place: 201 with a new place, 200 with the one that I hold."""
     principal = identity.require_buyer(request)
-    body, created = await line.join(services, sale, principal)
+    name = await _ticket_cookie_name(services, sale)
+    body, created = await line.join(services, sale, principal, ticket or request.cookies.get(name))
     response = Response(body, status_code=201 if created else 200, headers={"Cache-Control": "no-store"})
     if principal.via == "cookie":
-        name = await _ticket_cookie_name(services, sale)
         response.set_cookie(_ticket_cookie(services, name, body.ticket))
     return response
 

@@ -13,7 +13,7 @@ from litestar.params import FromPath
 from gateway import line
 from gateway.bodies import SaleBody
 from gateway.identity import cookie_name, require_buyer
-from gateway.pages.line import remember_place
+from gateway.pages.line import remember_place, ticket_token
 from gateway.pages.render import (
     PUBLIC,
     REFUSALS,
@@ -123,7 +123,9 @@ async def join(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
     """Take a place in the line, or come back to a missed turn."""
     services, visitor = await services_with(request, sale), visitor_of(request)
     try:
-        body, _ = await line.join(services, sale, require_buyer(request))
+        body, _ = await line.join(
+            services, sale, require_buyer(request), ticket_token(request, services, sale)
+        )
     except NotSignedIn:
         return see_other(f"/login?next=/sales/{sale}")
     except NotVerified:

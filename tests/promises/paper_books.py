@@ -18,23 +18,31 @@ from firstcome import clients
 from waiting_room.books import SaleRef
 from waiting_room.controller import Controller
 from waiting_room.keys import SaleKeys
+from waiting_room.recovery import OrderRow
 from waiting_room.room import Room
 from waiting_room.ticking import CallRow
 
 FIRST_TABLES = """
 create table if not exists sales (sale_id text primary key, settings text, stock text, next_number integer);
-create table if not exists calls (entry_id text primary key, event text, ticket_id text, number integer, at_ms integer);
+create table if not exists calls (entry_id text primary key, event text, ticket_id text, number integer, at_ms integer,
+  turn integer, detail text);
+create table if not exists copied (sale_id text primary key, at_ms integer);
+create table if not exists orders (order_id text primary key, jti text, state text);
 """
 
 
 class PaperBooks:
-    """Books in the file `path`. `torn` names sales whose books fail."""
+    """Books in the file `path`. `torn` names sales whose books fail, `illegible` those whose log cannot be read.
+
+    Rows of the log and orders are those of the only sale that a test has lose its store.
+    """
 
     def __init__(self, path: Path, redis_url: str) -> None:
         self._db = sqlite3.connect(path, isolation_level=None, timeout=10)
         self._db.executescript(FIRST_TABLES)
         self._redis = clients.redis_async(redis_url)
         self.torn: set[str] = set()
+        self.illegible: set[str] = set()
 
     def open_sale(self, sale_id: str, settings: dict[str, str], stock: dict[str, str]) -> None:
         row = (sale_id, json.dumps(settings), json.dumps(stock), 1)
@@ -42,6 +50,12 @@ class PaperBooks:
 
     def close_sale(self, sale_id: str) -> None:
         self._db.execute("delete from sales where sale_id = ?", (sale_id,))
+
+    def change_sale(self, sale_id: str, **changes: str) -> None:
+        """Change settings as an operator does; the next `publish` lays them."""
+        row = self._db.execute("select settings from sales where sale_id = ?", (sale_id,)).fetchone()
+        settings = json.dumps(json.loads(row[0]) | changes)
+        self._db.execute("update sales set settings = ? where sale_id = ?", (settings, sale_id))
 
     def numbers_called(self) -> list[int]:
         rows = self._db.execute("select number from calls where event = 'call' order by rowid")
@@ -72,8 +86,40 @@ class PaperBooks:
 
     async def copy_calls(self, sale_id: str, rows: Sequence[CallRow]) -> None:
         self._check(sale_id)
-        values = [(row.entry_id, row.event, row.ticket_id, row.number, row.at_ms) for row in rows]
-        self._db.executemany("insert or ignore into calls values (?, ?, ?, ?, ?)", values)
+        values = [
+            (row.entry_id, row.event, row.ticket_id, row.number, row.at_ms, row.turn, row.detail)
+            for row in rows
+        ]
+        self._db.executemany("insert or ignore into calls values (?, ?, ?, ?, ?, ?, ?)", values)
+
+    async def note_copied(self, sale_id: str, at_ms: int) -> None:
+        self._check(sale_id)
+        self._db.execute("insert or replace into copied values (?, ?)", (sale_id, at_ms))
+
+    async def whole_until(self, sale_id: str) -> int | None:
+        self._check(sale_id)
+        row = self._db.execute("select at_ms from copied where sale_id = ?", (sale_id,)).fetchone()
+        return row[0] if row else None
+
+    async def calls_after(self, sale_id: str, entry_id: str, count: int) -> Sequence[CallRow]:
+        if sale_id in self.illegible:
+            raise OSError(f"the call log of {sale_id} cannot be read")
+        rows = self._db.execute(
+            "select entry_id, '', event, ticket_id, number, turn, detail, at_ms from calls where entry_id > ?"
+            " order by entry_id limit ?",
+            (entry_id, count),
+        )
+        return [CallRow(*row) for row in rows]
+
+    async def orders_after(self, sale_id: str, order_id: str, count: int) -> Sequence[OrderRow]:  # noqa: ARG002
+        rows = self._db.execute(
+            "select order_id, jti, state from orders where order_id > ? order by order_id limit ?",
+            (order_id, count),
+        )
+        return [OrderRow(*row) for row in rows]
+
+    def note_order(self, order_id: str, jti: str, state: str) -> None:
+        self._db.execute("insert or replace into orders values (?, ?, ?)", (order_id, jti, state))
 
     async def close(self) -> None:
         await self._redis.aclose()

@@ -13,13 +13,22 @@ from shop.sales.acting import act
 from shop.sales.audit import list_audit
 from shop.sales.create import change_sale, create_sale
 from shop.sales.figures import figures
-from shop.sales.line import CallRow, copy_calls, next_block
+from shop.sales.line import (
+    CallRow,
+    calls_after,
+    copy_calls,
+    next_block,
+    note_copied,
+    orders_after,
+    whole_until,
+)
 from shop.sales.publication import read_publication
 from shop.sales.reading import Sale, list_sales, live_sale_ids, read_sale
 from shop.sales.rules import Action, Control, ItemDraft, SaleDraft, SaleFrozen, StaleVersion, UnknownSale
 from shop.stock.reconcile import reconcile
+from shop.storage.columns import from_millis, to_millis
 from shop.storage.database import Database
-from shop.storage.tables import sales
+from shop.storage.tables import orders, sales
 from tests.counter import ON_HAND, Counter, draft, lay_shelf
 
 ITEMS = {"seat": (10, 2, 1000), "gift": (3, 1, 0)}
@@ -318,6 +327,44 @@ def test_calls_are_copied_once_and_counted_by_the_minute(counter: Counter) -> No
     assert sum(calls for _, calls in seen.calls) == 6
     assert len(seen.calls) == 4
     assert seen.orders == {"reserved": 1, "rejected": 1}
+
+
+def test_the_copied_log_is_read_again_in_its_order_and_says_until_when_it_is_whole(counter: Counter) -> None:
+    db, sale_id = counter.db, counter.sale.sale_id
+    assert whole_until(db, sale_id) is None
+    now = from_millis(to_millis(db.read(lambda tx: tx.now)))
+    rows = [CallRow(f"170000000{n}000-000000.store", "call", f"ticket{n}", now, n, 1, "x") for n in range(7)]
+    copy_calls(db, sale_id, rows[::-1])
+    note_copied(db, sale_id, now)
+    note_copied(db, sale_id, now - timedelta(seconds=5))
+    read, after = [], ""
+    while chunk := calls_after(db, sale_id, after, 3):
+        assert len(chunk) <= 3
+        read += chunk
+        after = chunk[-1].entry_id
+    assert read == rows, "the note is no event"
+    assert whole_until(db, sale_id) == now, "and never goes back"
+    assert calls_after(db, "another", "", 3) == []
+
+
+def test_orders_that_have_their_pass_are_read_with_what_they_mean_to_its_slot(counter: Counter) -> None:
+    kept = [counter.order(0), counter.order(0)]
+    counter.order(1, 9)
+    counter.drain()
+    standings = orders_after(counter.db, counter.sale.sale_id, "", 10)
+    assert [one.order_id for one in standings] == sorted(kept)
+    assert {one.jti for one in standings} == {"ticket1.1", "ticket2.1"}
+    assert {one.standing for one in standings} == {"live"}
+    assert len(orders_after(counter.db, counter.sale.sale_id, standings[0].order_id, 10)) == 1
+    with counter.db.engine.begin() as connection:
+        connection.execute(
+            update(orders).values(state="paid").where(orders.c.order_id == standings[0].order_id)
+        )
+        connection.execute(
+            update(orders).values(state="expired").where(orders.c.order_id == standings[1].order_id)
+        )
+    standings = orders_after(counter.db, counter.sale.sale_id, "", 10)
+    assert [one.standing for one in standings] == ["paid", "ended"]
 
 
 def test_sales_are_listed_newest_first(counter: Counter) -> None:

@@ -40,7 +40,8 @@ end
 local SETTING_NAMES = {'lobby_opens_at_ms', 'opens_at_ms', 'closes_at_ms', 'calls_per_minute', 'capacity',
   'turn_window_ms', 'comeback_ms', 'pass_ms', 'over_call_limit'}
 local ROOM_NAMES = {'clock_ms', 'comeback_ms', 'now_serving', 'window_sum', 'next_number', 'last_number', 'wall_ms',
-  'turn_base', 'turns_ended', 'no_shows', 'gate_since_ms', 'limit_since_ms', 'rate_lowered_ms', 'capacity_lowered_ms', 'calling_ms'}
+  'turns_ended', 'no_shows', 'gate_since_ms', 'limit_since_ms', 'rate_lowered_ms', 'capacity_lowered_ms', 'calling_ms',
+  'lost_ms', 'settled_ms', 'turns_before', 'unknown_slots', 'unknown_until_ms', 'quiet_until_ms'}
 local CONTROLS = words('draft', 'running', 'paused', 'halted', 'draining', 'closed', 'cancelled')
 
 -- The same function as waiting_room.window.phase; a test compares them.
@@ -106,6 +107,40 @@ local function log(sale, event, ticket, record, detail)
     'turn', whole(record.turn), 'detail', detail or '', 'at_ms', whole(sale.now), 'store_id', sale.room.store_id)
 end
 
+-- Every number that was given to anybody so far: a place that ends now ends with all of its buyer's older tickets.
+local function numbers_given(sale)
+  return sale.room.next_number - 1
+end
+
+-- A ticket that an earlier store gave out goes back to its own place, unless this one knows better: the buyer holds a turn, a pass
+-- or a purchase, stands further ahead already, or the place has ended (`ended`: the highest number known to have done so).
+-- A ticket of the present store says nothing that the store would not know.
+local function take_back(sale, ticket, number, store_id)
+  number = tonumber(number or '') or 0
+  if number < 1 or number > numbers_given(sale) or not store_id or store_id == '' or store_id == sale.room.store_id then
+    return
+  end
+  local record = record_of(ticket)
+  if record then
+    local state = record.state
+    if state == 'called' or state == 'admitted' or state == 'missed' or (state == 'done' and record.outcome == 'paid') then
+      if record.number == 0 then  -- served before the loss, by what the orders say; only the ticket knows the number
+        record.number = number
+        keep(ticket, record)
+      end
+      return
+    end
+    if number <= (record.ended or 0) then return end
+  end
+  local stands = tonumber(redis.call('ZSCORE', LINE, ticket) or '')
+  if stands and stands <= number then return end
+  redis.call('ZADD', LINE, whole(number), ticket)
+  if not record then return end
+  local misses = record.state == 'waiting' and record.number == number and record.misses or 0
+  keep(ticket, {state = 'waiting', number = number, turn = record.turn, misses = misses, extended = false,
+    ended = record.ended})
+end
+
 -- What a buyer may know of a ticket; nil when the room knows none.
 local function sight(sale, ticket)
   local settings, stock, room = sale.settings, sale.stock, sale.room
@@ -114,7 +149,7 @@ local function sight(sale, ticket)
     store_id = room.store_id, opens_at_ms = settings.opens_at_ms, calls_per_minute = settings.calls_per_minute,
     calls_last_minute = room.window_sum, calling_ms = room.calling_ms, gate_since_ms = room.gate_since_ms,
     limit = room.limit, limit_since_ms = room.limit_since_ms, rate_lowered_ms = room.rate_lowered_ms,
-    capacity_lowered_ms = room.capacity_lowered_ms,
+    capacity_lowered_ms = room.capacity_lowered_ms, lost_ms = room.lost_ms, settled_ms = room.settled_ms,
     allotted = stock.allotted, held = stock.held, sold = stock.sold,
     waiting = redis.call('ZCARD', LINE),
     before_order = redis.call('ZCARD', TURNS) + redis.call('ZCARD', SHOPPING),

@@ -15,7 +15,13 @@ if redis.call('ZSCORE', LINE, ticket) then return cjson.encode({early = sight(sa
 
 local record = record_of(ticket)
 if not record then return 'no_ticket' end
-if record.state == 'admitted' and record.exp * 1000 > sale.now then return cjson.encode({record = record}) end
+if record.state == 'admitted' and record.exp * 1000 > sale.now then
+  if not record.account_id then  -- known from the call log only, which names no account
+    record.account_id, record.kid = ARGV[2], record.kid or ARGV[3]
+    keep(ticket, record)
+  end
+  return cjson.encode({record = record})
+end
 if record.state ~= 'called' then return 'turn_lapsed' end
 
 record.state = 'admitted'
@@ -29,5 +35,5 @@ redis.call('ZREM', TURNS, ticket)
 redis.call('ZREM', UNSEEN, ticket)
 redis.call('ZADD', SHOPPING, whole(record.slot_ms), ticket)
 redis.call('HINCRBY', ROOM, 'turns_ended', 1)
-log(sale, 'claim', ticket, record)
+log(sale, 'claim', ticket, record, whole(record.exp) .. ' ' .. record.kid)
 return cjson.encode({record = record})

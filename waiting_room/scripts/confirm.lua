@@ -1,17 +1,23 @@
 -- Confirm the store for this run of the server: from here on it may be joined, called and claimed.
 --
--- The leader does so after settings, stock and lane mark were laid from the database. Whatever the store still knows stays; it
--- gets a new id and a fresh block of numbers, above all that were ever given. Turns are counted from that block on too, so that
--- no store makes a pass that a lost one has made: a ticket's first turn says nothing of turns that were forgotten.
+-- The leader does so after settings, stock, lane mark and, after a loss, the served were laid from the database (relay.lua).
+-- Whatever the store still knows stays; it gets a new id and a fresh block of numbers, above all that were ever given.
+-- After a loss places are not shown until everybody has had the time to come back, turns go on above all that may have been given,
+-- and for one pass life and 30 s so many slots count as taken as the rate allowed since the log was last copied whole.
 --
 -- KEYS  1–14 as in _shared.lua
 -- ARGV  1 token of the controller   2 new store id   3 first number   4 last number of the block
+--       5 after a loss '1', else '0'   6 turns that may have been given before   7 unix ms until when the call log is whole, 0 for never
+--       8 when the log could not be read '1', else '0'   9 time until everybody is back, ms
 -- Returns  'confirmed' (also when it was before, then nothing changes), or 'not_leader', 'unpublished', 'stale'
 -- Cost  O(1)
 
+local GRACE_MS = 30000
+
 if redis.call('GET', KEYS[14]) ~= ARGV[1] then return 'not_leader' end
 if read_room() then return 'confirmed' end
-if not read_settings() or not numbers(STOCK, {'allotted', 'held', 'sold'}) then return 'unpublished' end
+local settings = read_settings()
+if not settings or not numbers(STOCK, {'allotted', 'held', 'sold'}) then return 'unpublished' end
 local first = tonumber(ARGV[3])
 local known = redis.call('HMGET', ROOM, 'last_number', 'spare_last')
 for at = 1, 2 do
@@ -20,6 +26,22 @@ end
 
 for _, name in ipairs(ROOM_NAMES) do redis.call('HSETNX', ROOM, name, '0') end
 redis.call('HDEL', ROOM, 'spare_first', 'spare_last')
-redis.call('HSET', ROOM, 'next_number', ARGV[3], 'last_number', ARGV[4], 'turn_base', whole(first - 1),
-  'store_id', ARGV[2], 'run_id', run_id())
+redis.call('HSET', ROOM, 'next_number', ARGV[3], 'last_number', ARGV[4], 'turns_before', ARGV[6])
+
+-- How many may have been called of whom the log does not tell: only while the sale was open.
+local function unknown_slots(now)
+  local since = math.max(tonumber(ARGV[7]), settings.opens_at_ms)
+  local span = math.max(0, math.min(now, settings.closes_at_ms) - since)
+  return math.min(settings.capacity, math.ceil(settings.calls_per_minute * span / 60000))
+end
+
+if ARGV[5] == '1' then
+  local now = wall_ms()
+  local clock = tonumber(redis.call('HGET', ROOM, 'clock_ms'))
+  local until_ms = whole(clock + settings.pass_ms + GRACE_MS)
+  redis.call('HSET', ROOM, 'lost_ms', whole(now), 'settled_ms', whole(now + tonumber(ARGV[9])),
+    'unknown_slots', whole(unknown_slots(now)), 'unknown_until_ms', until_ms,
+    'quiet_until_ms', ARGV[8] == '1' and until_ms or '0')
+end
+redis.call('HSET', ROOM, 'store_id', ARGV[2], 'run_id', run_id())
 return 'confirmed'

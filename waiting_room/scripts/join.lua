@@ -1,7 +1,7 @@
 -- Join the line, or come back to one's place: idempotent, and the only giver of numbers.
 --
--- KEYS  1–9 as in _shared.lua
--- ARGV  1 ticket id
+-- KEYS  1–12 as in _shared.lua
+-- ARGV  1 ticket id   2, 3 number and store id of the ticket that was shown, 0 and '' without one
 -- Returns  the sight of the ticket (JSON), with `created` for a new number and `rejoined` for a missed turn's return, or
 --          'too_early', 'line_closed', 'sold_out', 'no_numbers', 'unconfirmed', 'unpublished'; these use up no number.
 -- Cost  O(log line); about 15 commands.
@@ -10,6 +10,7 @@ local ticket = ARGV[1]
 local sale, fault = read_sale()
 if not sale then return fault end
 local room, phase = sale.room, sale.phase
+take_back(sale, ticket, ARGV[2], ARGV[3])
 
 local function answer(mark)
   local seen = sight(sale, ticket)
@@ -30,6 +31,7 @@ if state == 'missed' then
   redis.call('ZADD', LINE, whole(record.number), ticket)
   record.state = 'waiting'
   keep(ticket, record)
+  log(sale, 'return', ticket, record)
   return answer('rejoined')
 end
 
@@ -55,10 +57,9 @@ end
 local number = next_number()
 if not number then return 'no_numbers' end
 redis.call('ZADD', LINE, whole(number), ticket)
-if record and record.turn > 0 then
-  -- Turns go on counting: a pass of an earlier place must never be made again.
-  keep(ticket, {state = 'waiting', number = number, turn = record.turn, misses = 0, extended = false})
-elseif record then
-  redis.call('HDEL', SERVED, ticket)
+if record then
+  -- Turns go on counting: a pass of an earlier place must never be made again. What has ended stays ended.
+  keep(ticket, {state = 'waiting', number = number, turn = record.turn, misses = 0, extended = false,
+    ended = record.ended or record.number})
 end
 return answer('created')

@@ -1,7 +1,7 @@
 -- Give a place up: out of the line, or out of the slot, which is free at once. Leaving twice, or without a place, changes nothing.
 --
 -- KEYS  1–12 as in _shared.lua
--- ARGV  1 ticket id
+-- ARGV  1 ticket id   2, 3 number and store id of the ticket that was shown, 0 and '' without one
 -- Returns  'left', or 'order_open', 'unconfirmed', 'unpublished'
 -- Cost  O(log line)
 
@@ -9,6 +9,7 @@ local ticket = ARGV[1]
 local sale, fault = read_sale()
 if not sale then return fault end
 if redis.call('ZSCORE', ORDERING, ticket) then return 'order_open' end
+take_back(sale, ticket, ARGV[2], ARGV[3])
 
 local record = record_of(ticket)
 local number = tonumber(redis.call('ZSCORE', LINE, ticket) or '')
@@ -32,6 +33,6 @@ else
   redis.call('HINCRBY', ROOM, 'no_shows', 1)
   log(sale, 'free', ticket, record, 'left')
 end
-record.state = 'left'
+record.state, record.ended = 'left', numbers_given(sale)
 keep(ticket, record)
 return 'left'

@@ -16,7 +16,7 @@ if redis.call('GET', LEASE) ~= ARGV[1] then return 'not_leader' end
 redis.call('PEXPIRE', LEASE, ARGV[4])
 local sale, fault = read_sale()
 if not sale then return fault end
-local last = redis.call('HMGET', ROOM, 'tick_id', 'tick_reply', 'tick_rate', 'tick_capacity')
+local last = redis.call('HMGET', ROOM, 'tick_id', 'tick_reply', 'tick_rate', 'tick_capacity', 'tick_control')
 if last[1] == ARGV[2] then return last[2] end
 
 local settings, stock, room, phase, now = sale.settings, sale.stock, sale.room, sale.phase, sale.now
@@ -36,13 +36,13 @@ end
 -- A ticket of these sets has a record; should one ever lack it, its slot is free and the sale goes on.
 local function lapse(ticket, record, why)
   if not record then return end
-  record.state = 'lapsed'
+  record.state, record.ended = 'lapsed', numbers_given(sale)
   keep(ticket, record)
   log(sale, 'lapse', ticket, record, why)
 end
 
 local function finish(ticket, record, outcome)
-  record.state, record.outcome = 'done', outcome
+  record.state, record.outcome, record.ended = 'done', outcome, numbers_given(sale)
   keep(ticket, record)
   log(sale, 'free', ticket, record, outcome)
 end
@@ -127,8 +127,20 @@ local function gate_of()
   return stock.held + stock.sold >= stock.allotted and 'all_held' or 'open'
 end
 
+-- After a loss some slots may be taken by buyers of whom nothing is known: they count until no pass of theirs can be good.
 local function slots_taken()
-  return redis.call('ZCARD', TURNS) + redis.call('ZCARD', SHOPPING) + redis.call('ZCARD', ORDERING)
+  local unknown = room.clock_ms < room.unknown_until_ms and room.unknown_slots or 0
+  return unknown + redis.call('ZCARD', TURNS) + redis.call('ZCARD', SHOPPING) + redis.call('ZCARD', ORDERING)
+end
+
+-- Nobody may be called while a loss has left the room without its call log; the operator's resume ends that early.
+local function is_quiet()
+  if room.clock_ms >= room.quiet_until_ms then return false end
+  if control == 'running' and words('paused', 'halted', 'draining')[last[5] or ''] then
+    redis.call('HSET', ROOM, 'quiet_until_ms', '0')
+    return false
+  end
+  return true
 end
 
 -- Drops what is older than a minute from the window of calls.
@@ -143,8 +155,8 @@ end
 
 local function call(ticket, number)
   local record = record_of(ticket) or {turn = 0, misses = 0}
-  local turn = math.max(record.turn, room.turn_base) + 1
-  record = {state = 'called', number = number, turn = turn, misses = record.misses, extended = false}
+  record = {state = 'called', number = number, turn = math.max(record.turn, room.turns_before) + 1,
+    misses = record.misses, extended = false, ended = record.ended}
   keep(ticket, record)
   redis.call('ZADD', TURNS, whole(room.clock_ms + settings.turn_window_ms), ticket)
   redis.call('ZADD', UNSEEN, whole(room.clock_ms + tonumber(ARGV[8])), ticket)
@@ -155,16 +167,17 @@ end
 local by_rate, by_stock, by_backlog = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 
 -- How many to call, and what held back those who go on waiting.
-local function allowed(gate)
+local function allowed(gate, quiet)
   local waiting = redis.call('ZCARD', LINE)
   local by_capacity = settings.capacity - slots_taken()
   local by_window = settings.calls_per_minute - room.window_sum
   local limit = 'rate'
   if waiting == 0 then limit = 'none'
+  elseif quiet then limit = 'rebuilding'
   elseif by_capacity <= 0 then limit = 'capacity'
   elseif by_stock <= 0 then limit = 'stock'
   elseif by_backlog <= 0 then limit = 'backlog' end
-  if gate ~= 'open' then return 0, limit end
+  if gate ~= 'open' or quiet then return 0, limit end
   return math.max(0, math.min(waiting, by_capacity, by_window, by_rate, by_stock, by_backlog, MOST_CALLS)), limit
 end
 
@@ -181,7 +194,7 @@ take_outcomes()
 end_what_is_over()
 slide_window()
 local gate = gate_of()
-local count, limit = allowed(gate)
+local count, limit = allowed(gate, is_quiet())
 call_head(count)
 
 -- When something began that makes people wait longer, so that an estimate can say why.
@@ -221,6 +234,6 @@ redis.call('HSET', ROOM, 'clock_ms', whole(room.clock_ms), 'comeback_ms', whole(
   'gate', gate, 'gate_since_ms', whole(room.gate_since_ms), 'limit', limit,
   'limit_since_ms', whole(room.limit_since_ms), 'rate_lowered_ms', whole(room.rate_lowered_ms),
   'capacity_lowered_ms', whole(room.capacity_lowered_ms), 'tick_id', ARGV[2], 'tick_reply', reply,
-  'tick_rate', settings.calls_per_minute, 'tick_capacity', settings.capacity)
+  'tick_rate', settings.calls_per_minute, 'tick_capacity', settings.capacity, 'tick_control', control)
 redis.call('SET', DIGEST, reply)
 return reply
