@@ -155,6 +155,8 @@ def _hold(state: LineState) -> HoldBody | None:
     if state.phase in (Phase.OPEN, Phase.DRAINING):
         if not state.leader:
             return HoldBody(reason="no_controller", since=moment(state.now_ms))
+        if state.limit == "rebuilding":
+            return HoldBody(reason="rebuilding", since=moment(state.limit_since_ms or state.now_ms))
         if state.limit == "backlog":
             return HoldBody(reason="checkout_slow", since=moment(state.limit_since_ms or state.now_ms))
     return None

@@ -395,7 +395,7 @@ async def test_a_store_that_is_set_back_learns_from_log_and_tickets_what_came_af
     await line.call("flo")  # the store that comes back knows of the turn, not of the claim
     for name in ("ann", "bob", "cleo", "dan", "eve"):
         await line.join(name)
-    backup = [(key, await raw_dump(redis_server, key)) for key in await line.client.keys()]
+    backup = [(str(key), await raw_dump(redis_server, str(key))) for key in await line.client.keys()]
     await line.tick(rate=4)
     for name in ("bob", "cleo", "dan", "flo"):
         await line.claim(name)
@@ -441,8 +441,9 @@ async def test_what_a_restarted_store_knows_later_than_the_log_stays(
 
 async def raw_dump(server: PrivateRedis, key: str) -> bytes:
     client: Redis = Redis.from_url(server.url)
-    dumped: bytes = await client.dump(key)
+    dumped = await client.dump(key)
     await client.aclose()
+    assert dumped is not None
     return dumped
 
 
