@@ -70,7 +70,10 @@ class Shop:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                length = int(self.headers["content-length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    return  # the sender was killed while it spoke: nothing arrived
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 taken = Taken(headers, body, time.monotonic())
                 status = shop.answer(taken)
