@@ -48,15 +48,13 @@ def read_books(tx: Tx, sale_id: str) -> Books:
         .where(orders.c.sale_id == sale_id, orders.c.seq.is_not(None))
         .order_by(orders.c.seq)
     ).all()
-    numbers = (
-        tx.execute(
-            select(call_log.c.number)
-            .where(call_log.c.sale_id == sale_id, call_log.c.event == "call", call_log.c.turn == 1)
-            .order_by(call_log.c.entry_id)
-        )
-        .scalars()
-        .all()
+    called = tx.execute(
+        select(call_log.c.number)
+        .where(call_log.c.sale_id == sale_id, call_log.c.event == "call")
+        .order_by(call_log.c.entry_id)
     )
+    # Whoever missed a turn is called again under the same number, and that overtakes nobody.
+    numbers = list(dict.fromkeys(called.scalars()))
     faults = []
     if held + sold > allotted:
         faults.append(f"OVERSOLD: held {held} + sold {sold} > allotted {allotted}")
