@@ -35,11 +35,12 @@ done, left, lapsed; beside it `number`, `turn` (0 before the first call, never c
 waits for its first turn and never left has no record: the line alone knows it.
 
 **room** fields: `store_id`, `run_id` (the server run the store was confirmed for), `clock_ms` (sale clock), `comeback_ms` (come-back
-clock), `wall_ms` (latest wall time that a tick has seen), `next_number` and `last_number` (the block being counted), `spare_first`
-and `spare_last` (the block after it), `now_serving` (highest number called), `window_sum` (calls in the last 60 s), `turns_ended`,
-`no_shows`, `gate` and `gate_since_ms`, `rate_lowered_ms`, `capacity_lowered_ms`, `tick_id` and `tick_reply`. After a loss: `lost_ms` (when
-it was confirmed) and `settled_ms` (from when places are shown), unix ms; `turns_before` (turns up to this one may have been given);
-`unknown_slots` count as taken until `unknown_until_ms`, nobody is called until `quiet_until_ms` (sale clock). Only this package writes it.
+clock), `wall_ms` (latest wall time that a tick has seen) and `rested_ms` (that time when the lead was last given up), `next_number`
+and `last_number` (the block being counted), `spare_first` and `spare_last` (the block after it), `now_serving` (highest number
+called), `window_sum` (calls in the last 60 s), `turns_ended`, `no_shows`, `gate` and `gate_since_ms`, `rate_lowered_ms`,
+`capacity_lowered_ms`, `tick_id` and `tick_reply`. After a loss: `lost_ms` (when it was confirmed) and `settled_ms` (from when places
+are shown), unix ms; `turns_before` (turns up to this one may have been given); `unknown_slots` count as taken until
+`unknown_until_ms`, nobody is called until `quiet_until_ms` (sale clock). Only this package writes it.
 
 **Who else writes the room's keys.** `workers/scripts/accept.lua`: an accepted order moves its ticket from `shopping` to `ordering`
 with backstop `clock_ms + hold_ms + grace`, which `workers.slots` puts off while the order lives; a ticket in neither set has given

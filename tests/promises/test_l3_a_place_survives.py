@@ -480,6 +480,60 @@ async def test_what_the_rate_allowed_since_the_last_copy_counts_as_taken_for_one
     assert (await line.tick(1_000)).calls >= 40
 
 
+async def away_for(line: Line, server: PrivateRedis, away_ms: int) -> None:
+    """The store is restarted on its data; log and last tick are older than they were, as if it had been away so long."""
+    copied = await line.books.whole_until(line.sale_id)
+    assert copied is not None
+    await line.books.note_copied(line.sale_id, copied - away_ms)
+    for name in ("wall_ms", "rested_ms"):
+        if (at := await line.client.hget(line.keys.room, name)) is not None:
+            await line.client.hset(line.keys.room, name, str(int(at) - away_ms))
+    server.restart()
+    await line.confirm()
+
+
+async def called_after(line: Line) -> int:
+    """How many of a full line are called at once when neither rate nor stock hold them back."""
+    await line.change(calls_per_minute="6000")
+    return (await line.tick()).calls
+
+
+@pytest.mark.parametrize(("given_up", "unknown"), [(False, 2), (True, 0)])
+async def test_a_store_that_comes_back_with_its_data_misses_two_seconds_at_most_however_long_it_was_away(
+    line: Line, redis_server: PrivateRedis, given_up: bool, unknown: int
+) -> None:
+    opened = str(int(settings_fields()["opens_at_ms"]) - 100_000)
+    line.books.change_sale(line.sale_id, calls_per_minute="60", capacity="100", opens_at_ms=opened)
+    for name in (f"buyer{n}" for n in range(200)):
+        await line.join(name)
+    await line.tick(rate=0)
+    await line.copy_log()
+    if given_up:
+        await line.room.release_lease(line.sale_id, LEADER)
+    await away_for(line, redis_server, 40_000)
+    assert await called_after(line) == 100 - unknown
+
+
+async def test_a_second_loss_does_not_free_what_the_first_has_left_unknown(
+    line: Line, redis_server: PrivateRedis
+) -> None:
+    opened = str(int(settings_fields()["opens_at_ms"]) - 100_000)
+    line.books.change_sale(line.sale_id, calls_per_minute="60", capacity="100", opens_at_ms=opened)
+    await line.copy_log()
+    copied = await line.books.whole_until(line.sale_id)
+    assert copied is not None
+    await line.books.note_copied(line.sale_id, copied - 40_000)
+    await line.lose()
+    for name in (f"buyer{n}" for n in range(200)):
+        await line.join(name)
+    await line.tick(rate=0)
+    await line.copy_log()
+    await line.room.release_lease(line.sale_id, LEADER)
+    redis_server.restart()
+    await line.confirm()
+    assert 40 <= await called_after(line) <= 60
+
+
 async def test_without_its_log_the_line_calls_nobody_for_one_pass_life(line: Line) -> None:
     await line.join("ann")
     await without_log(line)

@@ -3,7 +3,8 @@
 -- The leader does so after settings, stock, lane mark and, after a loss, the served were laid from the database (relay.lua).
 -- Whatever the store still knows stays; it gets a new id and a fresh block of numbers, above all that were ever given.
 -- After a loss places are not shown until everybody has had the time to come back, turns go on above all that may have been given,
--- and for one pass life and 30 s so many slots count as taken as the rate allowed since the log was last copied whole.
+-- and for one pass life and 30 s so many slots count as taken as the rate allowed while nobody kept count: in an emptied store
+-- since the log was last copied whole; in one that came back with its data while it may have failed to write, or not at all.
 --
 -- KEYS  1–14 as in _shared.lua
 -- ARGV  1 token of the controller   2 new store id   3 first number   4 last number of the block
@@ -13,6 +14,8 @@
 -- Cost  O(1)
 
 local GRACE_MS = 30000
+-- What a store that writes to disk every second may have failed to write when it ends at once.
+local UNWRITTEN_MS = 2000
 
 if redis.call('GET', KEYS[14]) ~= ARGV[1] then return 'not_leader' end
 if read_room() then return 'confirmed' end
@@ -28,20 +31,37 @@ for _, name in ipairs(ROOM_NAMES) do redis.call('HSETNX', ROOM, name, '0') end
 redis.call('HDEL', ROOM, 'spare_first', 'spare_last')
 redis.call('HSET', ROOM, 'next_number', ARGV[3], 'last_number', ARGV[4], 'turns_before', ARGV[6])
 
--- How many may have been called of whom the log does not tell: only while the sale was open.
+-- From when to when calls may have been made of which neither the log nor the store tells (unix ms).
+-- A store whose last tick is about as late as the copied log has its data; if the lead was given up after that tick, it has all.
+local function unknown_span(now)
+  local copied = tonumber(ARGV[7])
+  local ticked, rested = unpack(redis.call('HMGET', ROOM, 'wall_ms', 'rested_ms'))
+  ticked = tonumber(ticked)
+  if copied == 0 or ticked + UNWRITTEN_MS < copied then return copied, now end
+  if tonumber(rested or '') == ticked then return now, now end
+  local since = math.max(copied, ticked)
+  return since, math.min(now, since + UNWRITTEN_MS)
+end
+
+-- How many may have been called in that time: only while the sale was open.
 local function unknown_slots(now)
-  local since = math.max(tonumber(ARGV[7]), settings.opens_at_ms)
-  local span = math.max(0, math.min(now, settings.closes_at_ms) - since)
-  return math.min(settings.capacity, math.ceil(settings.calls_per_minute * span / 60000))
+  local since, till = unknown_span(now)
+  local span = math.max(0, math.min(till, settings.closes_at_ms) - math.max(since, settings.opens_at_ms))
+  return math.ceil(settings.calls_per_minute * span / 60000)
 end
 
 if ARGV[5] == '1' then
   local now = wall_ms()
-  local clock = tonumber(redis.call('HGET', ROOM, 'clock_ms'))
-  local until_ms = whole(clock + settings.pass_ms + GRACE_MS)
+  local room = numbers(ROOM, {'clock_ms', 'unknown_slots', 'unknown_until_ms'})
+  local slots, until_ms = unknown_slots(now), room.clock_ms + settings.pass_ms + GRACE_MS
+  local quiet_ms = ARGV[8] == '1' and until_ms or 0
+  if room.clock_ms < room.unknown_until_ms then  -- what an earlier loss has left unknown still counts
+    if slots == 0 then until_ms = room.unknown_until_ms end
+    slots = slots + room.unknown_slots
+  end
   redis.call('HSET', ROOM, 'lost_ms', whole(now), 'settled_ms', whole(now + tonumber(ARGV[9])),
-    'unknown_slots', whole(unknown_slots(now)), 'unknown_until_ms', until_ms,
-    'quiet_until_ms', ARGV[8] == '1' and until_ms or '0')
+    'unknown_slots', whole(math.min(settings.capacity, slots)), 'unknown_until_ms', whole(until_ms),
+    'quiet_until_ms', whole(quiet_ms))
 end
 redis.call('HSET', ROOM, 'store_id', ARGV[2], 'run_id', run_id())
 return 'confirmed'
