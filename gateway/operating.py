@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gateway.announcing import announce_sale
-from gateway.bodies import (
+from gateway.bodies.operator import (
     AuditBody,
     AuditList,
-    FieldFault,
     FiguresBody,
     LineFigures,
     MinuteBody,
@@ -25,6 +24,7 @@ from gateway.bodies import (
     OperatorSaleBody,
     OperatorSaleList,
 )
+from gateway.bodies.problems import FieldFault
 from gateway.checkout import line_body
 from gateway.identity import Principal
 from gateway.inputs import Action, Message, NewSale, SaleChange, SaleItem

@@ -17,7 +17,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from gateway import refusals as own
-from gateway.bodies import FieldFault, ProblemBody
+from gateway.bodies.problems import FieldFault, ProblemBody
 from shop import errors as shop
 from shop.accounts import rules as accounts
 from shop.cart import rules as cart

@@ -10,7 +10,8 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from gateway import operating
 from gateway.api.accounts import attempt, client_of
-from gateway.bodies import FieldFault, FiguresBody
+from gateway.bodies.operator import FiguresBody
+from gateway.bodies.problems import FieldFault
 from gateway.identity import (
     Principal,
     end_browser_session,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.bodies import LineBody, SaleBody
+from gateway.bodies.line import LineBody
+from gateway.bodies.sales import SaleBody
 from tests.api.conftest import House, problem
 
 PUBLIC = "public, max-age=1"

@@ -10,7 +10,7 @@ from litestar.params import JSONBody, QueryParameter
 
 from gateway import identity, operating
 from gateway.api.accounts import attempt, client_of, session_body
-from gateway.bodies import AuditList, OperatorOrderList, OperatorSessionBody
+from gateway.bodies.operator import AuditList, OperatorOrderList, OperatorSessionBody
 from gateway.documenting import refuses
 from gateway.inputs import Credentials
 from gateway.services import Services

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
 from gateway import identity, operating
-from gateway.bodies import FiguresBody, OperatorSaleBody, OperatorSaleList
+from gateway.bodies.operator import FiguresBody, OperatorSaleBody, OperatorSaleList
 from gateway.documenting import refuses
 from gateway.inputs import Action, NewSale, SaleChange
 from gateway.refusals import IfMatchMissing, VersionStale
