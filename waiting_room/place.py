@@ -13,16 +13,21 @@ from waiting_room.clock import on_the_wall
 from waiting_room.estimate import Estimate, Flow, Reason, StockOutlook, estimate, stock_outlook
 from waiting_room.polling import Outlook, PollLimits, poll_after_ms
 from waiting_room.states import RecordState, TicketState, visible_state
-from waiting_room.window import Phase, Stock
+from waiting_room.window import Phase, Stock, StockState
 
+# While the list of a draw is made, a small crowd asks for its numbers about every 3 s.
+_DRAWING_MS = 30_000
 _IN_LINE = frozenset({TicketState.LOBBY, TicketState.WAITING, TicketState.ALL_HELD})
 
 
 class Sight(msgspec.Struct, frozen=True, kw_only=True):
-    """A ticket and the sale around it at one instant. Names, units and clocks as in the scripts."""
+    """A ticket and the sale around it at one instant. Names, units and clocks as in the scripts.
+
+    `number` and `ahead` are None while a draw keeps its places secret. `mark` is the number that the buyer's ticket shall carry.
+    """
 
     state: RecordState
-    number: int
+    mark: int
     phase: Phase
     store_id: str
     now_ms: int
@@ -44,6 +49,7 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     sold: int
     waiting: int
     before_order: int
+    number: int | None = None
     ahead: int | None = None
     turn: int = 0
     outcome: str | None = None
@@ -58,13 +64,15 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
 class Place:
     """A buyer's place. Moments are unix ms; `ahead`, `position`, `waiting` and `estimate` are None for who is not in line.
 
-    After a loss the first three are None until everybody has had the time to come back; the number is there at once.
+    After a loss the first three are None until everybody has had the time to come back; the number is there at once. Before a
+    draw `number`, `ahead`, `position` and `estimate` are None, and nothing else depends on the place. `mark` goes into the ticket.
 
     `created`: a new number was given; `rejoined`: a missed turn's buyer came back. `outcome` (paid | ended) when done.
     """
 
     state: TicketState
-    number: int
+    number: int | None
+    mark: int
     phase: Phase
     store_id: str
     poll_after_ms: int
@@ -84,20 +92,23 @@ class Place:
 def place_of(sight: Sight, limits: PollLimits, chance: float) -> Place:
     """The place that a sight shows; `chance` in [0, 1) spreads the polls."""
     state = visible_state(sight.phase, sight.state)
-    in_line = state in _IN_LINE and sight.ahead is not None
+    in_line = state in _IN_LINE
+    secret = in_line and sight.ahead is None
     ahead = sight.ahead or 0
     expected = _expected(sight, ahead) if in_line else None
-    shown = in_line and sight.now_ms >= sight.settled_ms
+    settled = in_line and sight.now_ms >= sight.settled_ms
+    shown = settled and not secret
     return Place(
         state=state,
-        number=sight.number,
+        number=sight.number or None,
+        mark=sight.mark,
         phase=sight.phase,
         store_id=sight.store_id,
         poll_after_ms=poll_after_ms(_outlook(sight, state, expected), limits, chance),
-        stock_outlook=_stock_outlook(sight),
+        stock_outlook=_stock_outlook(sight, secret=secret),
         ahead=ahead if shown else None,
         position=ahead + 1 if shown else None,
-        waiting=sight.waiting if shown else None,
+        waiting=sight.waiting if settled else None,
         estimate=expected,
         turn_expires_at_ms=_on_the_wall(sight.turn_ends_ms, sight.clock_ms, sight.now_ms),
         extended=sight.extended,
@@ -108,7 +119,10 @@ def place_of(sight: Sight, limits: PollLimits, chance: float) -> Place:
     )
 
 
-def _expected(sight: Sight, ahead: int) -> Estimate:
+def _expected(sight: Sight, ahead: int) -> Estimate | None:
+    if sight.ahead is None:  # nobody knows before the draw; who came too early is not told that either
+        opened = sight.phase is not Phase.LOBBY
+        return Estimate(None, None, Reason.DRAWING, sight.gate_since_ms or None) if opened else None
     if sight.now_ms < sight.settled_ms:
         return Estimate(None, None, Reason.REBUILDING, sight.lost_ms)
     return estimate(_flow(sight), ahead)
@@ -136,7 +150,9 @@ def _flow(sight: Sight) -> Flow:
 def _outlook(sight: Sight, state: TicketState, expected: Estimate | None) -> Outlook:
     ahead = sight.ahead or 0
     wait_ms: int | None = None
-    if expected is not None and expected.low_s is not None:
+    if sight.ahead is None and sight.state is RecordState.WAITING:
+        wait_ms = _until_drawn(sight)
+    elif expected is not None and expected.low_s is not None:
         wait_ms = expected.low_s * 1000
     elif sight.calls_per_minute > 0:
         wait_ms = ahead * 60_000 // sight.calls_per_minute  # never slower than the operator wants it
@@ -149,8 +165,15 @@ def _outlook(sight: Sight, state: TicketState, expected: Estimate | None) -> Out
     )
 
 
-def _stock_outlook(sight: Sight) -> StockOutlook:
+def _until_drawn(sight: Sight) -> int | None:
+    """A wait that asks for a poll every few seconds, of a large crowd less often; None in the lobby, where time decides."""
+    return None if sight.phase is Phase.LOBBY else max(_DRAWING_MS, 2 * sight.waiting)
+
+
+def _stock_outlook(sight: Sight, *, secret: bool) -> StockOutlook:
     stock = Stock(sight.allotted, sight.held, sight.sold)
+    if secret:
+        return StockOutlook.GONE if stock.state is StockState.SOLD_OUT else StockOutlook.UNCERTAIN
     if sight.state is RecordState.WAITING:
         return stock_outlook(stock, sight.ahead or 0, sight.before_order)
     return stock_outlook(stock, 0, 0)

@@ -36,7 +36,11 @@ class TicketKeys:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What a ticket says: a place `number` in a sale, given by the store `store_id`."""
+    """What a ticket says: a place `number` in a sale, given by the store `store_id`.
+
+    In a draw, before its list is public, no ticket says more than where it belongs: 0 is the lobby, where the place is the draw
+    score, and -3 the third that came after the opening.
+    """
 
     sale_id: str
     ticket_id: str
