@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from firstcome.settings import Settings
     from gateway.bells import Bells
     from gateway.bounded import AttemptLimiter, BoundedPool, PollLimiter
+    from gateway.draws import Draws
     from gateway.identity import Sessions
     from gateway.metrics import Metrics
     from gateway.snapshot import Snapshot
@@ -72,6 +73,7 @@ class Services:
     pass_reader: PassReader
     jwks: bytes
     snapshot: Snapshot
+    draws: Draws
     polls: PollLimiter
     attempts: AttemptLimiter
     metrics: Metrics
