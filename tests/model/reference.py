@@ -144,7 +144,9 @@ class Room:
 
     def line(self) -> list[str]:
         """Who waits, in the order of their numbers."""
-        waiting = [(place.number, ticket) for ticket, place in self.places.items() if place.state == "waiting"]
+        waiting = [
+            (place.number, ticket) for ticket, place in self.places.items() if place.state == "waiting"
+        ]
         return [ticket for _, ticket in sorted(waiting)]
 
     def in_state(self, deadline: str) -> int:
@@ -369,7 +371,9 @@ class Room:
         if place is None or not place.recorded:  # admitted by a store that was lost
             if outcome != "rejected":
                 self.ordering.pop(ticket, None)
-        elif place.turn != int(turn):  # an earlier turn: an order of a lost store may hold a slot, the own one stays
+        elif place.turn != int(
+            turn
+        ):  # an earlier turn: an order of a lost store may hold a slot, the own one stays
             own = place.state == "admitted" and place.jti in self.passes
             if outcome != "rejected" and not own:
                 self.ordering.pop(ticket, None)
@@ -483,7 +487,9 @@ class Room:
     def _call(self, ticket: str) -> None:
         place = self.places[ticket]
         turn = max(place.turn, self.turns_before) + 1
-        called = Place("called", place.number, turn=turn, misses=place.misses, ended=place.ended, recorded=True)
+        called = Place(
+            "called", place.number, turn=turn, misses=place.misses, ended=place.ended, recorded=True
+        )
         called.turn_ends_ms = self.clock_ms + self.settings.turn_window_ms
         called.unseen_ends_ms = self.clock_ms + self.unseen_ms
         self.places[ticket] = called
@@ -546,7 +552,12 @@ class Room:
         return Room(self.settings, self.unseen_ms, self.polls_ceiling_ms, self.slot_grace_ms)
 
     def confirm(
-        self, store_id: str, block: tuple[int, int], told: Iterable[Served], copied_ms: int | None, now_ms: int
+        self,
+        store_id: str,
+        block: tuple[int, int],
+        told: Iterable[Served],
+        copied_ms: int | None,
+        now_ms: int,
     ) -> None:
         """The leader tells the store what the books know, then it may be used again, with numbers never given before."""
         told = list(told)
@@ -580,14 +591,18 @@ class Room:
         ticket, known = told.ticket_id, self.places.get(told.ticket_id)
         self.now_serving = max(self.now_serving, told.called)
         jti = f"{ticket}.{told.turn}"
-        mark = _given(told.order_id) or (_given(told.iat) and {"left": "left", "lapsed": "expired"}.get(told.state))
+        mark = _given(told.order_id) or (
+            _given(told.iat) and {"left": "left", "lapsed": "expired"}.get(told.state)
+        )
         if mark:
             self.passes.setdefault(jti, str(mark))
         recorded = known is not None and known.recorded
         if known is not None and recorded and _rank_of_told(told) <= _rank(known):
             return
         same_turn = known if known is not None and recorded and known.turn == told.turn else Place("", 0)
-        place = replace(same_turn, state=told.state, turn=told.turn, misses=told.misses, extended=False, recorded=True)
+        place = replace(
+            same_turn, state=told.state, turn=told.turn, misses=told.misses, extended=False, recorded=True
+        )
         place.number = told.number or same_turn.number
         place.outcome = _given(told.outcome)
         place.ended = max(told.ended, (known.ended or 0) if known is not None and recorded else 0) or None
@@ -615,7 +630,15 @@ def _given(value: Any) -> Any:
     return value if isinstance(value, (str, int)) else None
 
 
-_RANKS = {"called": 1.0, "admitted": 2.0, "missed": 3.0, "left": 4.0, "lapsed": 4.0, "done": 4.0, "waiting": 5.0}
+_RANKS = {
+    "called": 1.0,
+    "admitted": 2.0,
+    "missed": 3.0,
+    "left": 4.0,
+    "lapsed": 4.0,
+    "done": 4.0,
+    "waiting": 5.0,
+}
 
 
 def _rank_of_told(told: Served) -> tuple[int, float]:

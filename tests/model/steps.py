@@ -164,7 +164,12 @@ def _steps(chance: random.Random, length: int) -> Iterator[Step]:
     if chance.random() < 0.7:
         yield from (Join(buyer, NONE) for buyer in range(buyers))
     for make in chance.choices(makers, weights, k=length):
-        yield make()
+        step = make()
+        yield step
+        if isinstance(step, Lose | FailOver | Restart) and chance.random() < 0.8:  # a leader is seldom far
+            yield Confirm(chance.choice((3, 30)))
+            if chance.random() < 0.7:
+                yield from (Look(buyer) for buyer in range(buyers))
 
 
 def _weighed(chance: random.Random, buyers: int) -> list[tuple[Callable[[], Step], float]]:
@@ -198,7 +203,7 @@ def _weighed(chance: random.Random, buyers: int) -> list[tuple[Callable[[], Step
     ]
     busy: list[tuple[Callable[[], Step], float]] = [
         (lambda: Tick(-5 if chance.random() < 0.5 else 10**7, few(), few(), few(), chance.random() < 0.6), 3),
-        (lambda: PassTime(chance.choice((20, 40, 61)), few()), 1),
+        (lambda: PassTime(chance.choice((20, 35, 61)), few()), 0.6),
         (lambda: Control(chance.choice(CONTROLS)), 4),
         (lambda: Control("running"), 3),
         (lambda: Pace(chance.choice((0, 1, 2, 5, 60)), chance.choice((0, 1, 2, 3, 10))), 3),

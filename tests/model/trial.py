@@ -6,10 +6,9 @@ not as in the product: the scripts read the wall clock of their sale from a key,
 
 from __future__ import annotations
 
-import asyncio
 import copy
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,20 +17,19 @@ from redis.asyncio import Redis
 
 from shop.orders.entry import EntryLine
 from tests.model import laws, reference, steps
+from tests.model.books import Books
 from tests.model.reference import Answer
 from tests.model.steps import NEWEST, NONE, Step
-from waiting_room import scripts
 from waiting_room.collector import Collector
 from waiting_room.confirmation import Confirmation
 from waiting_room.keys import SaleKeys
 from waiting_room.pace import Allowance
 from waiting_room.place import Place
-from waiting_room.polling import PollLimits
-from waiting_room.recovery import Ledger, OrderRow
+from waiting_room.recovery import OrderRow
 from waiting_room.refusals import RoomError
 from waiting_room.room import Claim, Room
 from waiting_room.ticket import Ticket
-from waiting_room.ticking import Beat, CallRow, TickRefusal, TickReply
+from waiting_room.ticking import Beat, TickRefusal, TickReply
 from workers.lanes import Lanes, OrderDraft
 from workers.refusals import Refused
 
@@ -43,96 +41,9 @@ LEASE_MS = 600_000
 LEADER = "the-leader"
 _SALES = itertools.count()
 
-# Everything that the room keeps of a sale, as one JSON object.
-SNAPSHOT = """
-local function pairs_of(reply)
-  local told = {}
-  for at = 1, #reply, 2 do told[reply[at]] = reply[at + 1] end
-  return told
-end
-local told = {}
-for name, key in pairs({line = LINE, turns = TURNS, unseen = UNSEEN, missed = MISSED, shopping = SHOPPING, ordering = ORDERING}) do
-  told[name] = pairs_of(redis.call('ZRANGE', key, 0, -1, 'WITHSCORES'))
-end
-told.passes, told.served = pairs_of(redis.call('HGETALL', PASSES)), pairs_of(redis.call('HGETALL', SERVED))
-told.outcomes, told.window = redis.call('LRANGE', KEYS[15], 0, -1), redis.call('LRANGE', KEYS[13], 0, -1)
-told.log = {}
-for at, entry in ipairs(redis.call('XRANGE', CALLS, '-', '+')) do
-  local row = pairs_of(entry[2])
-  told.log[at] = {row.event, row.ticket_id, row.number, row.turn, row.detail}
-end
-return cjson.encode(told)
-"""
-
-
-def source_with_a_clock_of_its_own(name: str) -> str:
-    """A script as the product loads it, but for the wall clock."""
-    text = SNAPSHOT if name == "snapshot" else ""
-    text = scripts.source(name) if not text else scripts.source("look").split("-- Look at a ticket")[0] + text
-    asked = "local time = redis.call('TIME')"
-    assert text.count("'TIME'") == text.count(asked) == 1, f"{name}.lua asks for the time in more than one place"
-    return text.replace(asked, "local at = tonumber(redis.call('GET', KEYS[1] .. ':wall'))\n  local time = {math.floor(at / 1000), at % 1000 * 1000}")  # fmt: skip
-
 
 class Disagreement(AssertionError):
     """The reference and the scripts do not agree, or a law does not hold."""
-
-
-@dataclass
-class Books:
-    """The database, as far as the room knows one: settings, blocks of numbers, the copied log, orders."""
-
-    client: Redis
-    keys: SaleKeys
-    settings: reference.Settings
-    rows: dict[str, CallRow] = field(default_factory=dict)
-    orders: dict[str, OrderRow] = field(default_factory=dict)
-    copied_ms: int | None = None
-    next_number: int = 1
-    block: tuple[int, int] = (0, 0)
-
-    async def publish(self, sale_id: str) -> None:  # noqa: ARG002 (the port)
-        """As workers.publish lays it."""
-        told = self.settings
-        fields = {name: str(value) for name, value in vars(told).items() if name not in ("allotted", "held", "sold")}
-        fields |= {"version": "1", "slug": "demo", "title": "A sale", "mode": "fifo", "over_call_limit": "100"}
-        stock = {"version": "1", "allotted": told.allotted, "held": told.held, "sold": told.sold}
-        stock["item:p"] = f"{told.allotted}:{told.held}:{told.sold}:2"
-        pipeline = self.client.pipeline(transaction=False)
-        pipeline.hset(self.keys.settings, mapping=fields)
-        pipeline.hset(self.keys.stock, mapping=stock)
-        pipeline.set(self.keys.lane_open, "1")
-        await pipeline.execute()
-
-    async def next_block(self, sale_id: str, size: int) -> tuple[int, int]:  # noqa: ARG002
-        self.block = (self.next_number, self.next_number + size - 1)
-        self.next_number += size
-        return self.block
-
-    async def copy_calls(self, sale_id: str, rows: Sequence[CallRow]) -> None:  # noqa: ARG002
-        for row in rows:
-            self.rows.setdefault(row.entry_id, row)
-
-    async def note_copied(self, sale_id: str, at_ms: int) -> None:  # noqa: ARG002
-        self.copied_ms = max(at_ms, self.copied_ms or 0)
-
-    async def whole_until(self, sale_id: str) -> int | None:  # noqa: ARG002
-        return self.copied_ms
-
-    async def calls_after(self, sale_id: str, entry_id: str, count: int) -> Sequence[CallRow]:  # noqa: ARG002
-        return [self.rows[one] for one in sorted(self.rows) if one > entry_id][:count]
-
-    async def orders_after(self, sale_id: str, order_id: str, count: int) -> Sequence[OrderRow]:  # noqa: ARG002
-        return [self.orders[one] for one in sorted(self.orders) if one > order_id][:count]
-
-    async def live_sales(self) -> Sequence[Any]:
-        raise NotImplementedError
-
-    def ledger(self) -> Ledger:
-        ledger = Ledger()
-        ledger.read_calls(self.rows[one] for one in sorted(self.rows))
-        ledger.read_orders(self.orders[one] for one in sorted(self.orders))
-        return ledger
 
 
 @dataclass
@@ -156,10 +67,10 @@ class Buyer:
 
 
 class Trial:
-    """A sale on both sides. `client` gives text; the collector's source must be the one of this module."""
+    """A sale on both sides. `client` gives text, `raw` bytes; the collector's source must be the one of this module."""
 
-    def __init__(self, client: Redis, room: Room, eyes: Collector) -> None:
-        self.client, self.room, self.eyes = client, room, eyes
+    def __init__(self, client: Redis, raw: Redis, room: Room, eyes: Collector) -> None:
+        self.client, self.raw, self.room, self.eyes = client, raw, room, eyes
         self.sale_id = f"trial{next(_SALES):06}"
         self.keys = SaleKeys(self.sale_id)
         self.now_ms = START_MS
@@ -180,7 +91,7 @@ class Trial:
 
     async def run(self, trace: Sequence[Step]) -> None:
         """Raises Disagreement with the step at which both part."""
-        await self._set_clock(0)
+        await self._look_at_the_store()
         for at, step in enumerate(trace):
             try:
                 await self._step(step)
@@ -188,23 +99,35 @@ class Trial:
                 raise Disagreement(f"step {at}, {step!r}: {found}") from found
 
     async def _step(self, step: Step) -> None:
-        match step:
-            case steps.PassTime(seconds, rate):
-                for _ in range(seconds):
-                    await self._do(steps.Tick(1_000, rate))
-                    await self._set_clock(1_000)
-            case _:
-                await self._do(step)
+        if not isinstance(step, steps.PassTime):
+            await self._do(step)
+            return
+        for second in range(step.seconds):
+            await self._do(steps.Tick(1_000, step.rate), last=second == step.seconds - 1)
+        self.now_ms += 1_000 * step.seconds
+        await self._look_at_the_store()
 
-    async def _do(self, step: Step) -> None:
-        before = self.stored
+    async def _do(self, step: Step, *, last: bool = True) -> None:
+        """One step on both sides; their answers are compared, and the whole store, unless many ticks without calls follow each other."""
         expected, got = await self._both(step)
         if expected != got:
-            raise Disagreement(f"the reference answers\n  {expected}\nthe scripts answer\n  {got}\n{_difference(expected, got)}")
-        self.stored = msgspec.json.decode(await self.eyes.run("snapshot", self._all_keys(), ()))
-        _compare(self._expected_store(), _told(self.stored))
+            raise Disagreement(f"the answers differ: {_difference(expected, got)}")
+        if not last and isinstance(got, dict) and got["calls"] == 0:
+            return
+        before = self.stored
+        self.now_ms += min(1_000, max(0, step.dt_ms)) if isinstance(step, steps.Tick) else 0
+        await self._look_at_the_store()
         for broken in self.laws.broken(step, before, self.stored, self.model, got):
             raise Disagreement(f"a law does not hold: {broken}")
+
+    async def _look_at_the_store(self) -> None:
+        reply = await self.eyes.run("snapshot", (self.keys.settings,), (self.now_ms,))
+        self.stored = _told(msgspec.json.decode(reply))
+        expected = self._expected_store()
+        if expected != self.stored:
+            raise Disagreement(
+                f"the store is not what the reference knows: {_difference(expected, self.stored)}"
+            )
 
     # ------------------------------------------------------------ the steps
 
@@ -236,7 +159,7 @@ class Trial:
             case steps.Control() | steps.Pace() | steps.Stock():
                 await self._operate(step)
             case steps.ClockStep(by_ms):
-                await self._set_clock(by_ms)
+                self.now_ms += by_ms
             case steps.CopyLog():
                 await self._copy_log()
             case _:
@@ -259,7 +182,11 @@ class Trial:
                 expected = self.model.leave(buyer.ticket_id, shown, self.now_ms)
                 got = await _answer(self.room.leave(self.sale_id, buyer.ticket_id, ticket))
                 got = {"left": True} if got is None else got
-        if isinstance(got, dict) and "number" in got and (held := (got["number"], got["store_id"])) not in buyer.tickets:
+        if (
+            isinstance(got, dict)
+            and "number" in got
+            and (held := (got["number"], got["store_id"])) not in buyer.tickets
+        ):
             buyer.tickets.append(held)
         return expected, got
 
@@ -295,7 +222,7 @@ class Trial:
         if word == "rejected":
             self.books.orders.pop(order_id, None)
             self.model.give_back(jti, order_id)
-            if dict(self.stored.get("passes", {})).get(jti) == order_id:
+            if self.stored["passes"].get(jti) == order_id:
                 await self.client.hdel(self.keys.passes, jti)
         elif order_id in self.books.orders:
             known = self.books.orders[order_id]
@@ -326,10 +253,6 @@ class Trial:
         self.model.published = True
         await self.books.publish(self.sale_id)
 
-    async def _set_clock(self, by_ms: int) -> None:
-        self.now_ms += by_ms
-        await self.client.set(f"{self.keys.settings}:wall", self.now_ms)
-
     async def _copy_log(self) -> None:
         """The leader's clerk: copy, trim, and note until when the copy is whole, which it can only in a confirmed store."""
         rows = await self.room.read_calls(self.sale_id, 1_000)
@@ -346,7 +269,7 @@ class Trial:
         match step:
             case steps.Lose():
                 self.model = self.model.lose()
-                await self.client.delete(*await self._stored_keys())
+                await self.client.delete(*self._stored_keys())
             case steps.Save():
                 self.saved = (copy.deepcopy(self.model), await self._dump())
             case steps.FailOver():
@@ -362,7 +285,7 @@ class Trial:
         leads = self.model.leader
         self.model = copy.deepcopy(model)
         self.model.store_id, self.model.leader = None, leads
-        await self.client.delete(*[key for key in await self._stored_keys() if key != self.keys.lease])
+        await self.client.delete(*[key for key in self._stored_keys() if key != self.keys.lease])
         for key, value in dumped.items():
             await self.client.restore(key, 0, value)
         await self._other_server()
@@ -375,7 +298,10 @@ class Trial:
     async def _confirm(self, size: int) -> None:
         assert await self.room.take_lease(self.sale_id, LEADER, LEASE_MS)
         await self._copy_log()
-        copied_ms, told = self.books.copied_ms, [one for batch in self.books.ledger().batches(1_000) for one in batch]
+        copied_ms, told = (
+            self.books.copied_ms,
+            [one for batch in self.books.ledger().batches(1_000) for one in batch],
+        )
         confirmation = Confirmation(self.sale_id, self.room, self.books, token=LEADER, lease_ms=LEASE_MS)
         if not await confirmation.confirm(size):
             raise Disagreement("the store was not confirmed")
@@ -385,33 +311,33 @@ class Trial:
             raise Disagreement("a confirmed store has no id")
         self.model.confirm(line.store_id, self.books.block, told, copied_ms, self.now_ms)
 
-    async def _stored_keys(self) -> list[str]:
-        names = [getattr(self.keys, name) for name, one in vars(SaleKeys).items() if isinstance(one, property)]
-        return [*names, *(self.keys.order(f"order{n:06}") for n in range(0))]
+    def _stored_keys(self) -> list[str]:
+        return [getattr(self.keys, name) for name, one in vars(SaleKeys).items() if isinstance(one, property)]
 
     async def _dump(self) -> dict[str, bytes]:
-        names = [key for key in await self._stored_keys() if key != self.keys.lease]
-        raw = RAW[id(self.client)].pipeline(transaction=False)
+        names = [key for key in self._stored_keys() if key != self.keys.lease]
+        raw = self.raw.pipeline(transaction=False)
         for name in names:
             raw.dump(name)
-        return {name: value for name, value in zip(names, await raw.execute(), strict=True) if value is not None}
+        return {
+            name: value for name, value in zip(names, await raw.execute(), strict=True) if value is not None
+        }
 
     # ------------------------------------------------------------ what both know
 
     def _buyer(self, index: int) -> Buyer:
         return self.buyers.setdefault(index, Buyer(f"buyer{index:09}"))
 
-    def _all_keys(self) -> tuple[str, ...]:
-        from waiting_room.room import _keys
-
-        return _keys(self.sale_id)[:17]
-
     def _expected_store(self) -> dict[str, Any]:
         """What the store must hold by what the reference knows."""
         places = self.model.places
 
         def standing(name: str) -> dict[str, int]:
-            return {ticket: value for ticket, place in places.items() if (value := getattr(place, name)) is not None}
+            return {
+                ticket: value
+                for ticket, place in places.items()
+                if (value := getattr(place, name)) is not None
+            }
 
         return {
             "line": {ticket: places[ticket].number for ticket in self.model.line()},
@@ -424,13 +350,29 @@ class Trial:
             "served": {ticket: _record(place) for ticket, place in places.items() if place.recorded},
             "outcomes": list(self.model.outcomes),
             "window": [f"{at}:{count}" for at, count in self.model.window],
-            "log": [[event, ticket, str(number), str(turn), detail] for event, ticket, number, turn, detail in self.model.log],
+            "log": [
+                [event, ticket, str(number), str(turn), detail]
+                for event, ticket, number, turn, detail in self.model.log
+            ],
         }
 
 
-RAW: dict[int, Redis] = {}
 _SETS = ("line", "turns", "unseen", "missed", "shopping", "ordering")
-_RECORD = ("state", "number", "turn", "misses", "extended", "outcome", "ended", "jti", "iat", "exp", "kid", "account_id", "slot_ms")
+_RECORD = (
+    "state",
+    "number",
+    "turn",
+    "misses",
+    "extended",
+    "outcome",
+    "ended",
+    "jti",
+    "iat",
+    "exp",
+    "kid",
+    "account_id",
+    "slot_ms",
+)
 
 
 def _record(place: reference.Place) -> dict[str, Any]:
@@ -439,15 +381,15 @@ def _record(place: reference.Place) -> dict[str, Any]:
 
 def _told(stored: dict[str, Any]) -> dict[str, Any]:
     """The snapshot with numbers for scores and objects for records. Lua tells an empty object and an empty list alike."""
-    told: dict[str, Any] = {name: {ticket: int(at) for ticket, at in dict(stored[name]).items()} for name in _SETS}
+    told: dict[str, Any] = {
+        name: {ticket: int(at) for ticket, at in dict(stored[name]).items()} for name in _SETS
+    }
     told["passes"] = dict(stored["passes"])
-    told["served"] = {ticket: {"extended": False} | msgspec.json.decode(record) for ticket, record in dict(stored["served"]).items()}
+    told["served"] = {
+        ticket: {"extended": False} | msgspec.json.decode(record)
+        for ticket, record in dict(stored["served"]).items()
+    }
     return told | {name: list(stored[name]) for name in ("outcomes", "window", "log")}
-
-
-def _compare(expected: dict[str, Any], got: dict[str, Any]) -> None:
-    if expected != got:
-        raise Disagreement(f"the store is not what the reference knows: {_difference(expected, got)}")
 
 
 def _difference(expected: Any, got: Any) -> str:
@@ -472,69 +414,3 @@ async def _place(asked: Any) -> Answer:
         "number", "store_id", "ahead", "waiting", "turn_expires_at_ms", "extended", "comeback_until_ms", "outcome", "created", "rejoined",
     )  # fmt: skip
     return {"state": got.state.value, "phase": got.phase.value} | {name: getattr(got, name) for name in names}
-
-
-# ---------------------------------------------------------------- many trials, and the smallest that fails
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A trace on which both disagree, made as small as it gets."""
-
-    seed: int
-    trace: list[Step]
-    found: str
-
-    def __str__(self) -> str:
-        told = "\n".join(f"    {step!r}," for step in self.trace)
-        return f"seed {self.seed}, {len(self.trace)} steps:\n[\n{told}\n]\n{self.found}"
-
-
-@dataclass
-class Runner:
-    """Runs traces side by side on one Redis."""
-
-    client: Redis
-    raw: Redis
-    beside: int = 48
-
-    def __post_init__(self) -> None:
-        RAW[id(self.client)] = self.raw
-        self.room = Room(self.client, unseen_ms=UNSEEN_MS, polls=PollLimits(ceiling_ms=CEILING_MS), within_s=20)
-        self.eyes = Collector(self.client, within_s=20)
-
-    async def disagreement(self, trace: Sequence[Step]) -> str | None:
-        """What both disagree on, or None."""
-        try:
-            await Trial(self.client, self.room, self.eyes).run(trace)
-        except Disagreement as found:
-            return str(found)
-        return None
-
-    async def first_failure(self, seeds: Iterator[int]) -> Failure | None:
-        """Take seeds until they end or one fails; that one made small."""
-        found: list[tuple[int, str]] = []
-
-        async def work() -> None:
-            for seed in seeds:
-                if found:
-                    return
-                if told := await self.disagreement(steps.trace(seed)):
-                    found.append((seed, told))
-
-        await asyncio.gather(*(work() for _ in range(self.beside)))
-        return await self._smallest(*min(found)) if found else None
-
-    async def _smallest(self, seed: int, told: str) -> Failure:
-        """Take pieces of the trace away, large ones first, as long as what is left still fails."""
-        kept, size = steps.trace(seed), 32
-        while size:
-            at = 0
-            while at < len(kept):
-                shorter = kept[:at] + kept[at + size :]
-                if again := await self.disagreement(shorter):
-                    kept, told = shorter, again
-                else:
-                    at += size
-            size //= 2
-        return Failure(seed, kept, told)
