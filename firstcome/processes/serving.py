@@ -13,7 +13,7 @@ from typing import Any
 from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server import Server
+from granian.server.mp import MPServer
 
 from gateway.watching import END_IS_NEAR
 from workers.orphans import end_with_parent
@@ -34,7 +34,7 @@ _LOGS_LEFT_ALONE: dict[str, Any] = {
 }
 
 
-class ForewarningServer(Server):
+class ForewarningServer(MPServer):
     """Tells its workers that the end is near before it asks them to end: a worker waits for answers under way, and an endless
     one would use up all the time there is.
     """
