@@ -57,6 +57,18 @@ class OperatorSaleList(Items[OperatorSaleBody], frozen=True, kw_only=True):
     """All sales, the newest first."""
 
 
+class ShelfBody(Body, frozen=True):
+    """A product and the units on its shelf, which no sale has been allotted."""
+
+    product_id: str
+    title: str
+    on_hand: int
+
+
+class ShelfList(Items[ShelfBody], frozen=True, kw_only=True):
+    """All products, by title."""
+
+
 class LineFigures(Body, frozen=True):
     """People in the line, by where they stand."""
 
@@ -117,7 +129,7 @@ class OperatorOrderList(Items[OperatorOrderBody], frozen=True, kw_only=True):
 
 
 class AuditBody(Body, frozen=True):
-    """One change that an operator made."""
+    """One change that an operator made; `operator` is the name, `sale` the slug of the sale that was changed."""
 
     audit_id: int
     operator_id: str
@@ -125,6 +137,8 @@ class AuditBody(Body, frozen=True):
     subject: str
     detail: dict[str, object]
     at: datetime
+    operator: str | None = None
+    sale: str | None = None
 
 
 class AuditList(Items[AuditBody], frozen=True, kw_only=True):
