@@ -44,7 +44,7 @@ class ForewarningServer(MPServer):
         for worker in self.wrks:
             with suppress(ProcessLookupError):
                 os.kill(worker.inner.pid, END_IS_NEAR)
-        super().shutdown(exit_code)
+        super().shutdown(exit_code)  # type: ignore[no-untyped-call]
 
 
 def serve_app(create: Callable[[], Any], host: str, port: int, *, workers: int) -> None:
