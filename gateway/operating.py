@@ -1,4 +1,4 @@
-"""What an operator does and watches: the bridge between the operator's page or API and `shop.sales`.
+"""What an operator does to sales: the bridge between the operator's page or API and `shop.sales`.
 
 After each committed change the sale is published to Redis at once, best effort: the sweeper repairs what is missed. Decides
 nothing. Knows no HTTP. Functions without `async` block and run in threads.
@@ -12,33 +12,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gateway.announcing import announce_sale
-from gateway.bodies import (
-    AuditBody,
-    AuditList,
-    FieldFault,
-    FiguresBody,
-    LineFigures,
-    MinuteBody,
+from gateway.bodies.operator import (
     OperatorItemBody,
-    OperatorOrderBody,
-    OperatorOrderList,
     OperatorSaleBody,
     OperatorSaleList,
 )
-from gateway.checkout import line_body
+from gateway.bodies.problems import FieldFault
 from gateway.identity import Principal
 from gateway.inputs import Action, Message, NewSale, SaleChange, SaleItem
 from gateway.refusals import BadFields, UnknownAction
 from gateway.views import message_of, phase_of
-from shop.orders import read
-from shop.orders.rules import OrderState
-from shop.sales import acting, audit, create, reading
-from shop.sales.figures import Figures
-from shop.sales.figures import figures as read_figures
+from shop.sales import acting, create, reading
 from shop.sales.reading import Sale
 from shop.sales.rules import Action as SaleAction
 from shop.sales.rules import Control, ItemDraft, SaleDraft
-from waiting_room.line_state import LineState
 
 if TYPE_CHECKING:
     from gateway.services import Services
@@ -56,7 +43,7 @@ def create_sale(services: Services, principal: Principal, wanted: NewSale) -> Op
         ticket_key_id=services.ticket_id_keys.active,
         min_turn_window_s=services.settings.turn_floor_s,
     )
-    return _published(services, sale)
+    return published(services, sale)
 
 
 def change_sale(
@@ -72,7 +59,7 @@ def change_sale(
         _draft_fields({name: value for name, value in given.items() if value is not msgspec.UNSET}),
         min_turn_window_s=services.settings.turn_floor_s,
     )
-    return _published(services, changed)
+    return published(services, changed)
 
 
 def act(
@@ -86,7 +73,7 @@ def act(
     changed = acting.act(
         services.db, principal.subject_id, sale_id, wanted, _params(wanted, params or Action())
     )
-    return _published(services, changed)
+    return published(services, changed)
 
 
 def read_sale(services: Services, sale: str) -> OperatorSaleBody:
@@ -100,49 +87,6 @@ def list_sales(services: Services, cursor: str | None = None, limit: int = 50) -
     return OperatorSaleList(
         items=[sale_body(services, sale) for sale in page.items], next_cursor=page.next_cursor
     )
-
-
-async def figures(services: Services, sale: str) -> FiguresBody:
-    """Everything to watch while a sale runs. Raises UnknownSale, Unavailable or RoomUnavailable."""
-    known, lane_length = await services.threads(_figures, services, sale)
-    states = await services.room.lines([known.sale.sale_id])
-    return _figures_body(known, states.get(known.sale.sale_id), lane_length)
-
-
-def list_orders(
-    services: Services, sale: str | None, state: str | None, cursor: str | None = None, limit: int = 50
-) -> OperatorOrderList:
-    """Decided orders, the newest first. Raises UnknownSale, BadFields or InvalidFields."""
-    if state is not None and state not in list(OrderState):
-        raise BadFields([FieldFault(field="state", message="must be one of " + ", ".join(OrderState))])
-    page = read.list_all_orders(
-        services.db,
-        sale_id=reading.read_sale(services.db, sale).sale_id if sale is not None else None,
-        states=[OrderState(state)] if state is not None else (),
-        cursor=cursor,
-        limit=limit,
-    )
-    return OperatorOrderList(items=[_order_body(order) for order in page.items], next_cursor=page.next_cursor)
-
-
-def list_audit(services: Services, cursor: str | None = None, limit: int = 50) -> AuditList:
-    """What operators changed, the newest first. Raises BadFields for a bad cursor."""
-    if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
-        raise BadFields([FieldFault(field="cursor", message="must be a next_cursor of this list")])
-    limit = max(1, min(limit, 200))
-    rows = audit.list_audit(services.db, before=int(cursor) if cursor else None, limit=limit)
-    items = [
-        AuditBody(
-            audit_id=row.audit_id,
-            operator_id=row.operator_id,
-            action=row.action,
-            subject=row.subject,
-            detail=row.detail,
-            at=row.at,
-        )
-        for row in rows
-    ]
-    return AuditList(items=items, next_cursor=str(rows[-1].audit_id) if len(rows) == limit else None)
 
 
 # ---------------------------------------------------------------- from inputs
@@ -177,17 +121,17 @@ def _message_fields(message: Message | None) -> dict[str, str | None]:
 def _params(action: SaleAction, given: Action) -> dict[str, Any]:
     """What the action takes of the body; anything else is a bad field."""
     takes = {
-        SaleAction.SET_RATE: "calls_per_minute",
-        SaleAction.SET_CAPACITY: "capacity",
-        SaleAction.ANNOUNCE: "message",
-    }.get(action)
+        SaleAction.SET_RATE: ("calls_per_minute",),
+        SaleAction.SET_CAPACITY: ("capacity",),
+        SaleAction.ANNOUNCE: ("message",),
+        SaleAction.EXTEND_HOLDS: ("minutes", "reason"),
+    }.get(action, ())
     values = {name: getattr(given, name) for name in given.__struct_fields__}
     values = {name: value for name, value in values.items() if value is not msgspec.UNSET}
     faults = [
-        FieldFault(field=name, message=f"has no meaning for {action}") for name in values if name != takes
+        FieldFault(field=name, message=f"has no meaning for {action}") for name in values if name not in takes
     ]
-    if takes is not None and takes not in values:
-        faults.append(FieldFault(field=takes, message="is required"))
+    faults += [FieldFault(field=name, message="is required") for name in takes if name not in values]
     if faults:
         raise BadFields(faults)
     return _message_fields(values["message"]) if action is SaleAction.ANNOUNCE else values
@@ -196,8 +140,8 @@ def _params(action: SaleAction, given: Action) -> dict[str, Any]:
 # ---------------------------------------------------------------- to bodies
 
 
-def _published(services: Services, sale: Sale) -> OperatorSaleBody:
-    """After the commit: let Redis and this process know."""
+def published(services: Services, sale: Sale) -> OperatorSaleBody:
+    """After the commit: let Redis and this process know. The sale as operators see it."""
     if sale.control is not Control.DRAFT:
         announce_sale(services, sale.sale_id)
     services.snapshot.look_again()
@@ -225,13 +169,14 @@ def sale_body(services: Services, sale: Sale) -> OperatorSaleBody:
         hold_s=sale.hold_s,
         pass_s=sale.pass_s,
         over_call_limit=sale.over_call_limit,
-        items=_items(sale),
+        items=items_of(sale),
         version=sale.version,
         message=message_of(sale.message_ko, sale.message_en),
     )
 
 
-def _items(sale: Sale) -> list[OperatorItemBody]:
+def items_of(sale: Sale) -> list[OperatorItemBody]:
+    """The stock of every product of a sale."""
     return [
         OperatorItemBody(
             product_id=item.product_id,
@@ -245,61 +190,3 @@ def _items(sale: Sale) -> list[OperatorItemBody]:
         )
         for item in sale.items
     ]
-
-
-def _figures(services: Services, slug: str) -> tuple[Figures, int]:
-    known = read_figures(services.db, reading.read_sale(services.db, slug).sale_id)
-    return known, services.lane_reader.length(known.sale.sale_id)
-
-
-def _figures_body(known: Figures, state: LineState | None, lane_length: int) -> FiguresBody:
-    sale = known.sale
-    return FiguresBody(
-        sale=sale.slug,
-        title=sale.title,
-        phase=phase_of(sale, state, known.as_of),
-        control=sale.control,
-        leading=state is not None and state.leader,
-        calls_per_minute=sale.calls_per_minute,
-        capacity=sale.capacity,
-        line=_line_figures(state),
-        lane_length=lane_length,
-        stock=_items(sale),
-        orders={str(order_state): count for order_state, count in sorted(known.orders.items())},
-        calls=[MinuteBody(at=at, calls=calls) for at, calls in known.calls],
-        version=sale.version,
-        as_of=known.as_of,
-    )
-
-
-def _line_figures(state: LineState | None) -> LineFigures:
-    if state is None:
-        return LineFigures(
-            waiting=0, called=0, missed=0, shopping=0, ordering=0, now_serving=0, calls_last_minute=0
-        )
-    return LineFigures(
-        waiting=state.waiting,
-        called=state.called,
-        missed=state.missed,
-        shopping=state.shopping,
-        ordering=state.ordering,
-        now_serving=state.now_serving,
-        calls_last_minute=state.calls_last_minute,
-    )
-
-
-def _order_body(order: read.Order) -> OperatorOrderBody:
-    return OperatorOrderBody(
-        order_id=order.order_id,
-        sale=order.sale,
-        account_id=order.account_id,
-        state=order.state,
-        seq=order.seq,
-        total=order.total,
-        currency=order.currency,
-        lines=[line_body(line) for line in order.lines],
-        accepted_at=order.accepted_at,
-        reason=order.reason,
-        review_reason=order.review_reason,
-        hold_expires_at=order.hold_expires_at,
-    )

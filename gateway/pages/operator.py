@@ -8,9 +8,11 @@ from typing import Annotated, Any
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from gateway import operating
+from gateway import operating, records
 from gateway.api.accounts import attempt, client_of
-from gateway.bodies import FieldFault, FiguresBody
+from gateway.bodies.operator import FiguresBody
+from gateway.bodies.problems import FieldFault
+from gateway.figures import figures as live_figures
 from gateway.identity import (
     Principal,
     end_browser_session,
@@ -238,7 +240,7 @@ async def _render_sale(
 async def _figures(services: Services, slug: str) -> FiguresBody | None:
     """The live figures; None while a store does not answer: the operator can act all the same."""
     try:
-        return await operating.figures(services, slug)
+        return await live_figures(services, slug)
     except REFUSALS as error:
         if problem_from(error).status != 503:
             raise
@@ -285,7 +287,7 @@ async def orders_page(
     await _operator(request)
     chosen = order_state if order_state in ORDER_STATES else ""
     window = await services.threads(operating.read_sale, services, sale)
-    found = await services.threads(operating.list_orders, services, sale, chosen or None, cursor)
+    found = await services.threads(records.list_orders, services, sale, chosen or None, cursor)
     older = (
         f"/operator/sales/{sale}/orders?state={chosen}&cursor={found.next_cursor}"
         if found.next_cursor

@@ -6,24 +6,22 @@ from typing import Annotated, Any
 
 from litestar import Request, Response, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import FromPath, HeaderParameter, JSONBody
+from litestar.response import Stream
 
 from gateway import identity, operating
-from gateway.bodies import FiguresBody, OperatorSaleBody, OperatorSaleList
+from gateway.api.operator.answers import BODY, MINE, Cursor, Limit, tagged
+from gateway.bodies.operator import FiguresBody, OperatorSaleBody, OperatorSaleList
 from gateway.documenting import refuses
+from gateway.figures import figures as live_figures
 from gateway.inputs import Action, NewSale, SaleChange
 from gateway.refusals import IfMatchMissing, VersionStale
 from gateway.services import Services
 
 AnyRequest = Request[Any, Any, Any]
-Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the part before")]
-Limit = Annotated[int, QueryParameter(description="1 to 200", ge=1, le=200)]
-
-_MINE = ("two_identities", "not_signed_in", "forbidden", "foreign_request", "unavailable")
-_BODY = ("unreadable_body", "unsupported_media_type", "bad_fields")
 
 
-@get("/sales", tags=["operator"], responses=refuses(*_MINE, "bad_fields"))
+@get("/sales", tags=["operator"], responses=refuses(*MINE, "bad_fields"))
 async def list_sales(
     request: AnyRequest, services: NamedDependency[Services], cursor: Cursor = None, limit: Limit = 50
 ) -> OperatorSaleList:
@@ -37,7 +35,7 @@ async def list_sales(
     guards=[identity.operators_only],
     tags=["operator"],
     status_code=201,
-    responses=refuses(*_MINE, *_BODY),
+    responses=refuses(*MINE, *BODY),
 )
 async def create_sale(
     data: JSONBody[NewSale], request: AnyRequest, services: NamedDependency[Services]
@@ -46,16 +44,16 @@ async def create_sale(
     principal = await identity.require_live_operator(request, services, "operator")
     body = await services.threads(operating.create_sale, services, principal, data)
     await services.snapshot.renew()
-    return _tagged(body, 201)
+    return tagged(body, 201)
 
 
-@get("/sales/{sale:str}", tags=["operator"], responses=refuses(*_MINE, "unknown_sale"))
+@get("/sales/{sale:str}", tags=["operator"], responses=refuses(*MINE, "unknown_sale"))
 async def read_sale(
     sale: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
 ) -> Response[OperatorSaleBody]:
     """One sale by its slug; its version is the ETag."""
     await identity.require_live_operator(request, services, "viewer")
-    return _tagged(await services.threads(operating.read_sale, services, sale))
+    return tagged(await services.threads(operating.read_sale, services, sale))
 
 
 @patch(
@@ -63,7 +61,7 @@ async def read_sale(
     guards=[identity.operators_only],
     tags=["operator"],
     responses=refuses(
-        *_MINE, *_BODY, "unknown_sale", "sale_frozen", "precondition_required", "precondition_failed"
+        *MINE, *BODY, "unknown_sale", "sale_frozen", "precondition_required", "precondition_failed"
     ),
 )
 async def change_sale(
@@ -81,7 +79,7 @@ async def change_sale(
     version = _version(if_match)
     body = await services.threads(operating.change_sale, services, principal, sale, version, data)
     await services.snapshot.renew()
-    return _tagged(body)
+    return tagged(body)
 
 
 @post(
@@ -89,7 +87,7 @@ async def change_sale(
     guards=[identity.operators_only],
     tags=["operator"],
     status_code=200,
-    responses=refuses(*_MINE, *_BODY, "unknown_sale", "unknown_action", "illegal_move"),
+    responses=refuses(*MINE, *BODY, "unknown_sale", "unknown_action", "illegal_move"),
 )
 async def act(
     sale: FromPath[str],
@@ -98,28 +96,37 @@ async def act(
     services: NamedDependency[Services],
     data: JSONBody[Action | None] = None,
 ) -> Response[OperatorSaleBody]:
-    """publish, open, pause, halt, resume, drain, close, cancel, set-rate, set-capacity or announce."""
+    """publish, open, pause, halt, resume, drain, close, cancel, set-rate, set-capacity, announce or extend-holds."""
     principal = await identity.require_live_operator(request, services, "operator")
     body = await services.threads(operating.act, services, principal, sale, action, data)
     await services.snapshot.renew()
-    return _tagged(body)
+    return tagged(body)
 
 
 @get(
     "/sales/{sale:str}/figures",
     tags=["operator"],
-    responses=refuses(*_MINE, "unknown_sale", "room_unavailable"),
+    responses=refuses(*MINE, "unknown_sale", "room_unavailable", "overloaded"),
 )
 async def figures(
-    sale: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
-) -> FiguresBody:
-    """Line, checkout, stock and orders of a sale as they are now, and the calls of the last minutes."""
-    await identity.require_live_operator(request, services, "viewer")
-    return await operating.figures(services, sale)
+    sale: FromPath[str],
+    request: AnyRequest,
+    services: NamedDependency[Services],
+    accept: Annotated[
+        str, HeaderParameter(name="Accept", description="text/event-stream: figures every second, as events")
+    ] = "",
+) -> Response[FiguresBody] | Stream:
+    """Line, checkout, stock and orders of a sale as they are now, and the calls of the last minutes.
 
-
-def _tagged(body: OperatorSaleBody, status: int = 200) -> Response[OperatorSaleBody]:
-    return Response(body, status_code=status, headers={"ETag": f'"{body.version}"'})
+    Asked for `text/event-stream`, the same once a second as server-sent events, until the session ends.
+    """
+    principal = await identity.require_live_operator(request, services, "viewer")
+    if "text/event-stream" not in accept:
+        return Response(await live_figures(services, sale))
+    await services.threads(operating.read_sale, services, sale)
+    events = services.watch.watch(sale, principal.session_id)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Stream(events, media_type="text/event-stream", headers=headers)
 
 
 def _version(if_match: str | None) -> int:
