@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from waiting_room.passes import PassReader, PassSigner
     from waiting_room.room import Room
     from waiting_room.ticket import TicketKeys
+    from waiting_room.watch import Watch
     from workers.lanes import LaneReader, Lanes
 
 P = ParamSpec("P")
@@ -57,6 +58,7 @@ class Services:
     redis_sync: Redis
     rq_redis: Redis
     room: Room
+    watch: Watch
     lanes: Lanes
     lane_reader: LaneReader
     bells: Bells
