@@ -12,7 +12,8 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from gateway import checkout, line
-from gateway.bodies import FieldFault, SaleBody, SaleItemBody
+from gateway.bodies.problems import FieldFault
+from gateway.bodies.sales import SaleBody, SaleItemBody
 from gateway.identity import Principal, cookie, cookie_name, require_buyer, require_live
 from gateway.inputs import NewOrder
 from gateway.pages.line import remember_pass, ticket_token

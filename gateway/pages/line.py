@@ -12,7 +12,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from gateway import line
-from gateway.bodies import PassBody, TicketBody
+from gateway.bodies.line import PassBody, TicketBody
 from gateway.identity import cookie, cookie_name, principal_of
 from gateway.pages.render import (
     REFUSALS,
