@@ -27,6 +27,7 @@ from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
 from gateway.bounded import AttemptLimiter, BoundedPool, PollLimiter
 from gateway.documenting import openapi
+from gateway.figures import encoded_figures
 from gateway.gauges import gauges_of
 from gateway.identity import Sessions, guard_changes
 from gateway.metrics import Metrics
@@ -35,6 +36,8 @@ from gateway.reading import JsonBody, PatientRequest
 from gateway.security import Layer
 from gateway.services import Services
 from gateway.snapshot import Snapshot
+from gateway.watching import Watch
+from shop.accounts.sessions import live_sessions
 from shop.orders.receipt import ReceiptKeys
 from shop.storage.database import LOCK_WAIT_S
 from waiting_room.passes import PassReader, PassSigner, jwks
@@ -127,6 +130,10 @@ def build_services(settings: Settings) -> Services:
         pass_reader=PassReader(passes.by_id),
         jwks=msgspec.json.encode(jwks(passes.by_id)),
         snapshot=Snapshot(db, room, limits),
+        watch=Watch(
+            lambda sale: encoded_figures(services, sale),
+            lambda ids: services.threads(services.db.read, live_sessions, ids),
+        ),
         polls=PollLimiter(),
         attempts=AttemptLimiter(),
         metrics=Metrics(settings.data_dir / "metrics"),
@@ -145,6 +152,7 @@ def build_services(settings: Settings) -> Services:
 async def _lifespan(app: Litestar) -> AsyncIterator[None]:
     services: Services = app.state.services
     asyncio.get_running_loop().set_default_executor(services.blocking)
+    services.watch.close_when_told()
     await services.snapshot.renew()
     tasks = [
         asyncio.create_task(services.snapshot.run()),
@@ -154,6 +162,7 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
     try:
         yield
     finally:
+        services.watch.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gateway.identity import Sessions
     from gateway.metrics import Metrics
     from gateway.snapshot import Snapshot
+    from gateway.watching import Watch
     from shop.accounts.kit import AccountKit
     from shop.orders.receipt import ReceiptKeys
     from shop.payments.providers import Provider
@@ -74,6 +75,7 @@ class Services:
     pass_reader: PassReader
     jwks: bytes
     snapshot: Snapshot
+    watch: Watch
     polls: PollLimiter
     attempts: AttemptLimiter
     metrics: Metrics

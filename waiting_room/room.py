@@ -23,6 +23,7 @@ from waiting_room.collector import Argument, Collector, unavailable
 from waiting_room.digest import Digest, News
 from waiting_room.keys import SaleKeys
 from waiting_room.line_state import LineReply, LineState, line_state
+from waiting_room.oversight import Oversight
 from waiting_room.place import Place, Sight, place_of
 from waiting_room.polling import PollLimits
 from waiting_room.recovery import Loss, Served, turns_before
@@ -148,7 +149,7 @@ class Room:
         taken = answer.record
         return Claim(taken.jti, taken.iat, taken.exp, taken.kid, taken.turn, taken.account_id)
 
-    # ------------------------------------------------------------ everybody
+    # ------------------------------------------------------------ everybody, and operators
 
     async def lines(self, sale_ids: Sequence[str]) -> dict[str, LineState]:
         """The state of several lines in one round trip; a sale whose settings are not there is not in the answer."""
@@ -167,11 +168,17 @@ class Room:
             return News(gone, digest=None, unchanged=text == "")
         return News(gone, msgspec.json.decode(text, type=Digest))
 
+    async def oversee(self, sale_id: str) -> Oversight:
+        """What operators watch beside the state of the line. Raises RoomUnavailable."""
+        keys = (*_keys(sale_id)[:16], SaleKeys(sale_id).standby)
+        return msgspec.json.decode(await self._scripts.run("figures", keys, ()), type=Oversight)
+
     # ------------------------------------------------------------ the controller
 
     async def take_lease(self, sale_id: str, token: str, lease_ms: int) -> bool:
         """Become or stay the sale's leader; False while another one is. Raises RoomUnavailable."""
-        return await self._scripts.run("lease", _keys(sale_id)[:14], (token, lease_ms)) == "mine"
+        keys = (*_keys(sale_id)[:14], SaleKeys(sale_id).standby)
+        return await self._scripts.run("lease", keys, (token, lease_ms)) == "mine"
 
     async def release_lease(self, sale_id: str, token: str) -> None:
         """Stop being the leader. Raises RoomUnavailable."""

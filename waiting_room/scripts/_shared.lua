@@ -102,10 +102,18 @@ local function keep(ticket, record)
   redis.call('HSET', SERVED, ticket, cjson.encode(record))
 end
 
--- The call log. Every entry names its store, so that a copy of it can be told from an older store's.
+-- The call log. Every entry names its store, so that a copy of it can be told from an older store's. Beside it events are counted
+-- for those who watch.
 local function log(sale, event, ticket, record, detail)
+  redis.call('HINCRBY', ROOM, 'count_' .. event, 1)
   redis.call('XADD', CALLS, '*', 'event', event, 'ticket_id', ticket, 'number', whole(record.number),
     'turn', whole(record.turn), 'detail', detail or '', 'at_ms', whole(sale.now), 'store_id', sale.room.store_id)
+end
+
+-- How old the first of the undecided orders is, ms; 0 for an empty lane.
+local function lane_age_ms(lane, now)
+  local oldest = string.match(redis.call('LINDEX', lane, 0) or '', '"accepted_at_ms":(%d+)')
+  return oldest and math.max(0, now - tonumber(oldest)) or 0
 end
 
 -- Every number that was given to anybody so far: a place that ends now ends with all of its buyer's older tickets.

@@ -34,6 +34,7 @@ else
   redis.call('HINCRBY', ROOM, 'no_shows', 1)
   log(sale, 'free', ticket, record, 'left')
 end
+redis.call('HINCRBY', ROOM, 'count_left', 1)
 record.state, record.ended = 'left', numbers_given(sale)
 keep(ticket, record)
 return 'left'

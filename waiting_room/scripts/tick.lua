@@ -212,7 +212,6 @@ room.capacity_lowered_ms = lowered_ms(last[4], settings.capacity, room.capacity_
 
 if gate == 'open' and control ~= 'halted' then room.calling_ms = room.calling_ms + dt end
 
-local oldest = string.match(redis.call('LINDEX', LANE, 0) or '', '"accepted_at_ms":(%d+)')
 local spare = redis.call('HMGET', ROOM, 'spare_first', 'spare_last')
 local block_left = math.max(0, room.last_number - room.next_number + 1)
 local reply = cjson.encode({
@@ -224,7 +223,7 @@ local reply = cjson.encode({
   calls_last_minute = room.window_sum, calls_per_minute = settings.calls_per_minute, capacity = settings.capacity,
   over_call_limit = settings.over_call_limit / 100, turns_ended = room.turns_ended, no_shows = room.no_shows,
   allotted = stock.allotted, held = stock.held, sold = stock.sold,
-  lane_depth = redis.call('LLEN', LANE), lane_age_ms = oldest and math.max(0, now - tonumber(oldest)) or 0,
+  lane_depth = redis.call('LLEN', LANE), lane_age_ms = lane_age_ms(LANE, now),
   next_number = room.next_number, block_left = block_left, spare_ready = spare[1] ~= false,
   calls_logged = redis.call('XLEN', CALLS),
 })
