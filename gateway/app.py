@@ -40,11 +40,11 @@ from gateway.watching import Watch
 from shop.accounts.sessions import live_sessions
 from shop.orders.receipt import ReceiptKeys
 from shop.storage.database import LOCK_WAIT_S
+from waiting_room.digests import Digests
 from waiting_room.passes import PassReader, PassSigner, jwks
 from waiting_room.polling import PollLimits
 from waiting_room.room import Room
 from waiting_room.ticket import TicketKeys
-from waiting_room.watch import Watch
 from workers.lanes import Doorbell, LaneReader, Lanes
 
 log = structlog.get_logger(__name__)
@@ -109,7 +109,7 @@ def build_services(settings: Settings) -> Services:
         redis_sync=redis_sync,
         rq_redis=rq_redis,
         room=room,
-        watch=Watch(room, polls=limits),
+        digests=Digests(room, polls=limits),
         lanes=Lanes(
             redis,
             max_age_s=settings.lane_max_age_s,
@@ -156,7 +156,7 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
     await services.snapshot.renew()
     tasks = [
         asyncio.create_task(services.snapshot.run()),
-        asyncio.create_task(services.watch.run(services.snapshot.going_on)),
+        asyncio.create_task(services.digests.run(services.snapshot.going_on)),
         asyncio.create_task(_lay_down_metrics(services.metrics)),
     ]
     try:

@@ -58,7 +58,7 @@ async def poll(
     sale = await services.snapshot.find(slug)
     holder = _holder(services, sale, principal, ticket_token)
     services.polls.admit(holder.ticket_id)
-    place = services.watch.place(holder.shown) if holder.shown else None
+    place = services.digests.place(holder.shown) if holder.shown else None
     if place is None:
         place = await _ask_room(services, sale, holder)
     return ticket_body(services, sale, holder, place)
@@ -79,7 +79,7 @@ async def _ask_room(services: Services, sale: SaleView, holder: Holder) -> Place
     try:
         return await services.room.look(sale.sale_id, holder.ticket_id, holder.shown)
     except RoomUnavailable:
-        place = services.watch.place_while_away(holder.shown) if holder.shown else None
+        place = services.digests.place_while_away(holder.shown) if holder.shown else None
         if place is None:
             raise
         return place
@@ -91,7 +91,7 @@ async def leave(services: Services, slug: str, principal: Principal | None, tick
     holder = _holder(services, sale, principal, ticket_token)
     await services.room.leave(sale.sale_id, holder.ticket_id, holder.shown)
     with suppress(RoomUnavailable):
-        await services.watch.look_again(sale.sale_id)
+        await services.digests.look_again(sale.sale_id)
 
 
 async def extend(

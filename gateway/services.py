@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from shop.payments.providers import Provider
     from shop.storage.database import Database
     from shop.vault import Vault
+    from waiting_room.digests import Digests
     from waiting_room.passes import PassReader, PassSigner
     from waiting_room.room import Room
     from waiting_room.ticket import TicketKeys
-    from waiting_room.watch import Watch
     from workers.lanes import LaneReader, Lanes
 
 P = ParamSpec("P")
@@ -59,7 +59,7 @@ class Services:
     redis_sync: Redis
     rq_redis: Redis
     room: Room
-    watch: Watch
+    digests: Digests
     lanes: Lanes
     lane_reader: LaneReader
     bells: Bells

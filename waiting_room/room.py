@@ -159,7 +159,7 @@ class Room:
         states = (_line_state(*pair) for pair in zip(sale_ids, replies, strict=True))
         return {state.sale_id: state for state in states if state is not None}
 
-    async def watch(self, sale_id: str, gone_known: int, known_ms: int) -> News:
+    async def digest_news(self, sale_id: str, gone_known: int, known_ms: int) -> News:
         """What is new in a line's digest: for who knows so many gone numbers, and the digest of `known_ms`. Raises RoomUnavailable."""
         reply = await self._scripts.run("watch", _keys(sale_id), (gone_known, known_ms))
         numbers, _, text = reply.partition("\n")

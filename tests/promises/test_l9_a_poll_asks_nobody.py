@@ -21,10 +21,10 @@ from redis.asyncio import Redis
 from firstcome import clients
 from firstcome.servers import PrivateRedis
 from tests.promises.one_sale import LEADER, OneSale, ticket_of
+from waiting_room.digests import AWAY_FOR_S, GOOD_FOR_S, Digests
 from waiting_room.place import Place
 from waiting_room.refusals import NoTicket, RoomError, RoomUnavailable
 from waiting_room.ticket import Ticket
-from waiting_room.watch import AWAY_FOR_S, GOOD_FOR_S, Watch
 
 END = "the end of what is counted"
 
@@ -34,12 +34,12 @@ class Watched(OneSale):
     """The sale beside a process that watches it; time passes for the process when the test says so."""
 
     now_s: float = 100.0
-    watch: Watch = field(init=False)
+    digests: Digests = field(init=False)
     held: dict[str, Ticket] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.watch = Watch(self.room, clock=lambda: self.now_s)
+        self.digests = Digests(self.room, clock=lambda: self.now_s)
 
     async def tell(self) -> None:
         """The leader writes the digest, the process reads it; one that was there before it came counts for nothing."""
@@ -49,7 +49,7 @@ class Watched(OneSale):
             await self._next_ms()
 
     async def read(self) -> None:
-        await self.watch.renew([self.sale_id])
+        await self.digests.renew([self.sale_id])
 
     async def _next_ms(self) -> None:
         """Digests are told apart by their instant, in ms by Redis's clock."""
@@ -102,7 +102,7 @@ async def test_polls_of_a_waiting_crowd_are_no_command_at_all(
     tickets = [await sale.joins(f"buyer{n}") for n in range(50)]
     await sale.tell()
     async with commands_from_outside(redis_server) as seen:
-        places = [sale.watch.place(ticket) for ticket in tickets[5:] for _ in range(20)]
+        places = [sale.digests.place(ticket) for ticket in tickets[5:] for _ in range(20)]
     assert seen == []
     assert [place.ahead for place in places if place] == [ahead for ahead in range(5, 50) for _ in range(20)]
 
@@ -151,7 +151,7 @@ async def test_places_are_exact_among_the_first_thousand_and_within_half_a_per_c
     await sale.tell()
     store_id = str(await sale.client.hget(sale.keys.room, "store_id"))
     for rank, (ticket_id, number) in enumerate(people.items()):
-        place = sale.watch.place(Ticket(sale.sale_id, ticket_id, number, store_id))
+        place = sale.digests.place(Ticket(sale.sale_id, ticket_id, number, store_id))
         if place is None:
             assert rank < 5
             continue
@@ -176,7 +176,7 @@ async def test_a_process_never_tells_a_place_that_the_line_would_not_have_told(
         await _something_happens(sale, chance)
         shown.update(sale.held.values())
         await sale.tell()
-        places = [(ticket, place) for ticket in shown if (place := sale.watch.place(ticket)) is not None]
+        places = [(ticket, place) for ticket in shown if (place := sale.digests.place(ticket)) is not None]
         looks = (sale.room.look(sale.sale_id, ticket.ticket_id) for ticket, _ in places)
         for (_, place), truth in zip(places, await asyncio.gather(*looks), strict=True):
             assert (place.state, place.number, place.ahead) == ("waiting", truth.number, truth.ahead)
@@ -220,7 +220,7 @@ async def test_every_way_out_of_the_line_is_asked_in_redis(sale: Watched) -> Non
     await asyncio.gather(*(sale.joins(f"late{n}") for n in range(20)))
     await sale.tick(rate=3)
     await sale.tell()
-    assert all(sale.watch.place(ticket) for ticket in back)
+    assert all(sale.digests.place(ticket) for ticket in back)
     await sale.room.leave(sale.sale_id, ticket_of("left"))
     await sale.room.leave(sale.sale_id, ticket_of("rejoined"))
     again = await sale.joins("rejoined")
@@ -228,12 +228,12 @@ async def test_every_way_out_of_the_line_is_asked_in_redis(sale: Watched) -> Non
     moved = await sale.room.look(sale.sale_id, ticket_of("moved"), older)
     assert moved.number == 1
     await sale.read()
-    assert [sale.watch.place(ticket) for ticket in front + back] == [None] * 6, (
+    assert [sale.digests.place(ticket) for ticket in front + back] == [None] * 6, (
         "before the next digest is written"
     )
     await sale.tell()
-    assert [sale.watch.place(ticket) for ticket in front + back] == [None] * 6
-    place = sale.watch.place(again)
+    assert [sale.digests.place(ticket) for ticket in front + back] == [None] * 6
+    place = sale.digests.place(again)
     assert place is not None
     assert place.number == again.number
 
@@ -243,10 +243,10 @@ async def test_the_first_poll_after_the_call_reaches_redis(sale: Watched) -> Non
     tickets = [await sale.joins(f"buyer{n}") for n in range(20)]
     await sale.tick(rate=0)
     await sale.tell()
-    assert sale.watch.place(tickets[0]) is None
-    assert sale.watch.place(tickets[10]) is not None
+    assert sale.digests.place(tickets[0]) is None
+    assert sale.digests.place(tickets[10]) is not None
     sale.now_s += 2
-    assert sale.watch.place(tickets[2]) is None
+    assert sale.digests.place(tickets[2]) is None
     await sale.tick(rate=1)
     assert (await sale.room.look(sale.sale_id, tickets[0].ticket_id)).state == "called"
     assert await sale.client.zcard(sale.keys.unseen) == 0
@@ -257,9 +257,9 @@ async def test_a_ticket_of_another_store_and_one_that_joined_since_are_asked_in_
         await sale.joins(f"buyer{n}")
     await sale.tell()
     held = sale.held["buyer19"]
-    assert sale.watch.place(held) is not None
-    assert sale.watch.place(Ticket(held.sale_id, held.ticket_id, held.number, "another")) is None
-    assert sale.watch.place(await sale.joins("late")) is None
+    assert sale.digests.place(held) is not None
+    assert sale.digests.place(Ticket(held.sale_id, held.ticket_id, held.number, "another")) is None
+    assert sale.digests.place(await sale.joins("late")) is None
 
 
 async def test_places_stay_hidden_until_a_lost_line_has_settled(sale: Watched) -> None:
@@ -269,7 +269,7 @@ async def test_places_stay_hidden_until_a_lost_line_has_settled(sale: Watched) -
     settled_ms = int(time.time() * 1000) + 3_600_000
     await sale.client.hset(sale.keys.room, mapping={"lost_ms": 1, "settled_ms": settled_ms})
     await sale.tell()
-    place = sale.watch.place(sale.held["buyer19"])
+    place = sale.digests.place(sale.held["buyer19"])
     assert place is not None
     assert (place.number, place.position, place.ahead, place.waiting) == (
         sale.held["buyer19"].number, None, None, None,
@@ -283,16 +283,16 @@ async def test_an_emptied_store_is_forgotten_at_once_and_a_digest_without_a_lead
     await sale.tell()
     sale.now_s += GOOD_FOR_S - 0.1
     await sale.read()
-    assert sale.watch.place(ticket) is not None
+    assert sale.digests.place(ticket) is not None
     sale.now_s += 0.2
     await sale.read()
-    assert sale.watch.place(ticket) is None, "nobody leads; what is written may be old"
+    assert sale.digests.place(ticket) is None, "nobody leads; what is written may be old"
     await sale.tell()
-    assert sale.watch.place(ticket) is not None
+    assert sale.digests.place(ticket) is not None
     await sale.client.flushall()
     await sale.read()
-    assert sale.watch.place(ticket) is None
-    assert sale.watch.place_while_away(ticket) is None
+    assert sale.digests.place(ticket) is None
+    assert sale.digests.place_while_away(ticket) is None
 
 
 # ---------------------------------------------------------------- while Redis is away
@@ -323,16 +323,16 @@ async def test_polls_go_on_for_thirty_seconds_when_redis_is_stopped_or_killed(
             with pytest.raises(RoomUnavailable):
                 await sale.read()
             for ahead, ticket in enumerate(tickets):
-                place = sale.watch.place(ticket)
+                place = sale.digests.place(ticket)
                 assert place is not None
                 assert (place.ahead, place.waiting) == (ahead, 300)
                 assert place.estimate is not None
                 assert (place.estimate.low_s, place.estimate.high_s) == (None, None)
-            behind = sale.watch.place(late)
+            behind = sale.digests.place(late)
             assert behind is not None
             assert behind.ahead == 300
             sale.now_s += AWAY_FOR_S
-            assert sale.watch.place(tickets[0]) is None
+            assert sale.digests.place(tickets[0]) is None
             with pytest.raises(RoomUnavailable):
                 await sale.room.join(sale.sale_id, ticket_of("newcomer"))
     finally:

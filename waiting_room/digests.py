@@ -44,7 +44,7 @@ class _View:
     gone_known: int = 0
 
 
-class Watch:
+class Digests:
     """`renew` reads, `place` tells. `clock` is monotonic, in seconds; `chance` spreads the polls, in [0, 1)."""
 
     def __init__(
@@ -92,7 +92,7 @@ class Watch:
     async def _renew(self, sale_id: str) -> None:
         view = self._views.get(sale_id)
         known = (view.gone_known, view.digest.now_ms) if view else (0, 0)
-        news = await self._room.watch(sale_id, *known)
+        news = await self._room.digest_news(sale_id, *known)
         if self._views.get(sale_id) is not view or (view and view.gone_known != known[0]):
             return  # another reading was faster
         if news.digest is None:
