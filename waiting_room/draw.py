@@ -16,14 +16,15 @@ import hmac
 from bisect import bisect_left
 from dataclasses import dataclass
 
+from waiting_room.ticket import ID_LENGTH
+
 SEED_BYTES = 32
 SCALE = 1 << 52
 # The rules in one line each, for those who recompute a draw.
 COMMITMENT_FORMULA = 'sha256("firstcome-draw-1" | sale_id | seed)'
 FORMULA = "(first 8 bytes, big-endian, of hmac_sha256(seed, ticket_id)) >> 12; the lowest goes first, ties by ticket_id"
 _PURPOSE = b"firstcome-draw-1"
-_ID_LENGTH = 14
-_LINE_LENGTH = _ID_LENGTH + 1
+_LINE_LENGTH = ID_LENGTH + 1
 _PARTS = 1_000_000
 
 
@@ -67,7 +68,7 @@ class DrawList:
 
     def at(self, index: int) -> str:
         """The ticket on line `index`, counted from 0."""
-        return self._text[index * _LINE_LENGTH : index * _LINE_LENGTH + _ID_LENGTH].decode()
+        return self._text[index * _LINE_LENGTH : index * _LINE_LENGTH + ID_LENGTH].decode()
 
     def place(self, ticket_id: str) -> float:
         """A ticket's place: its number if it is on the list, else between the two numbers where its score belongs.

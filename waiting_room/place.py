@@ -20,14 +20,9 @@ _DRAWING_MS = 30_000
 _IN_LINE = frozenset({TicketState.LOBBY, TicketState.WAITING, TicketState.ALL_HELD})
 
 
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
-    """A ticket and the sale around it at one instant. Names, units and clocks as in the scripts.
+class Around(msgspec.Struct, frozen=True, kw_only=True):
+    """The sale around its tickets at one instant. Names, units and clocks as in the scripts; `draw` is the stage of a draw."""
 
-    `number` and `ahead` are None while a draw keeps its places secret. `mark` is the number that the buyer's ticket shall carry.
-    """
-
-    state: RecordState
-    mark: int
     phase: Phase
     store_id: str
     now_ms: int
@@ -49,6 +44,16 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     sold: int
     waiting: int
     before_order: int
+    draw: str = ""
+
+
+class Sight(Around, frozen=True, kw_only=True):
+    """A ticket and the sale around it. `number` and `ahead` are None while a draw keeps its places secret; `mark` is the number
+    that the buyer's ticket shall carry.
+    """
+
+    state: RecordState
+    mark: int
     number: int | None = None
     ahead: int | None = None
     turn: int = 0

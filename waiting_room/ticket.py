@@ -22,9 +22,10 @@ from waiting_room.refusals import InvalidToken
 VERSION = "v1"
 KIND = "firstcome-ticket"
 ID_BYTES = 10
+ID_LENGTH = 14
 LONGEST_TOKEN = 512
 
-_TICKET_ID = re.compile(r"[A-Za-z0-9_-]{14}")
+_TICKET_ID = re.compile(rf"[A-Za-z0-9_-]{{{ID_LENGTH}}}")
 
 
 @dataclass(frozen=True, slots=True)

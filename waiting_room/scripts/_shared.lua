@@ -2,13 +2,14 @@
 --
 -- KEYS come in one order for all scripts; those that need few take a beginning of it:
 --       1 settings   2 stock      3 room      4 line    5 served   6 turns   7 unseen   8 missed   9 shopping
---      10 ordering  11 passes    12 calls    13 window 14 lease   15 outcomes 16 lane   17 digest
+--      10 ordering  11 passes    12 calls    13 window 14 lease   15 outcomes 16 lane   17 digest   18 gone
 -- A refusal is answered as one word; everything else as a JSON object.
 -- Deadlines are on the sale clock, but for those of `missed`, which are on the come-back clock (waiting_room/clock.py).
 
 local SETTINGS, STOCK, ROOM, LINE, SERVED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local TURNS, UNSEEN, MISSED, SHOPPING, ORDERING = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local PASSES, CALLS = KEYS[11], KEYS[12]
+local GONE = KEYS[18]
 
 local function words(...)
   local set = {}
@@ -137,10 +138,18 @@ local function keep(ticket, record)
   redis.call('HSET', SERVED, ticket, cjson.encode(record))
 end
 
--- The call log. Every entry names its store, so that a copy of it can be told from an older store's.
+-- The call log. Every entry names its store, so that a copy of it can be told from an older store's. Beside it events are counted
+-- for those who watch.
 local function log(sale, event, ticket, record, detail)
+  redis.call('HINCRBY', ROOM, 'count_' .. event, 1)
   redis.call('XADD', CALLS, '*', 'event', event, 'ticket_id', ticket, 'number', whole(math.ceil(record.number)),
     'turn', whole(record.turn), 'detail', detail or '', 'at_ms', whole(sale.now), 'store_id', sale.room.store_id)
+end
+
+-- How old the first of the undecided orders is, ms; 0 for an empty lane.
+local function lane_age_ms(lane, now)
+  local oldest = string.match(redis.call('LINDEX', lane, 0) or '', '"accepted_at_ms":(%d+)')
+  return oldest and math.max(0, now - tonumber(oldest)) or 0
 end
 
 -- Every number that was given to anybody so far: a place that ends now ends with all of its buyer's older tickets.
@@ -167,6 +176,14 @@ local function stands_before(sale, stands, place)
   return stands <= place or (place < 1 and has_list(sale.room) and stands < sale.room.lobby_size + 1)
 end
 
+-- A number above all that were called, whose holder does not wait at it any more; where the place shows no number, the ticket.
+-- Processes that answer polls without asking here read these (waiting_room/digest.py): every script that takes a ticket out of the
+-- line, other than by calling it, notes its place.
+local function note_gone(sale, ticket, place)
+  local number = not is_hidden(sale.room, place) and place == math.floor(place)
+  redis.call('RPUSH', GONE, number and whole(place) or ticket)
+end
+
 -- A ticket that an earlier store gave out goes back to its own place, unless this one knows better: the buyer holds a turn, a pass
 -- or a purchase, stands further ahead already, or the place has ended (`ended`: the highest number known to have done so).
 -- A ticket of the present store says nothing that the store would not know.
@@ -181,6 +198,7 @@ local function take_back(sale, ticket, number, store_id, score)
       if record.number == 0 and place >= 1 then  -- served before the loss, by what the orders say; only the ticket knows the number
         record.number = place
         keep(ticket, record)
+        note_gone(sale, ticket, place)
       end
       return
     end
@@ -188,6 +206,7 @@ local function take_back(sale, ticket, number, store_id, score)
   end
   local stands = tonumber(redis.call('ZSCORE', LINE, ticket) or '')
   if stands and stands_before(sale, stands, place) then return end
+  if stands then note_gone(sale, ticket, stands) end
   redis.call('ZADD', LINE, exact(place), ticket)
   if not record then return end
   local misses = record.state == 'waiting' and record.number == place and record.misses or 0
@@ -203,10 +222,10 @@ local function tell_place(seen, room, place)
   if not is_hidden(room, place) then seen.number = number end
 end
 
--- What a buyer may know of a ticket; nil when the room knows none.
-local function sight(sale, ticket)
+-- The sale around a ticket, the same for all its buyers (waiting_room.place.Around).
+local function around(sale)
   local settings, stock, room = sale.settings, sale.stock, sale.room
-  local seen = {
+  return {
     phase = sale.phase, now_ms = sale.now, clock_ms = room.clock_ms, comeback_ms = room.comeback_ms,
     store_id = room.store_id, opens_at_ms = settings.opens_at_ms, calls_per_minute = settings.calls_per_minute,
     calls_last_minute = room.window_sum, calling_ms = room.calling_ms, gate_since_ms = room.gate_since_ms,
@@ -214,19 +233,24 @@ local function sight(sale, ticket)
     capacity_lowered_ms = room.capacity_lowered_ms, lost_ms = room.lost_ms, settled_ms = room.settled_ms,
     allotted = stock.allotted, held = stock.held, sold = stock.sold,
     waiting = redis.call('ZCARD', LINE),
-    before_order = redis.call('ZCARD', TURNS) + redis.call('ZCARD', SHOPPING),
+    before_order = redis.call('ZCARD', TURNS) + redis.call('ZCARD', SHOPPING), draw = room.draw,
   }
+end
+
+-- What a buyer may know of a ticket; nil when the room knows none.
+local function sight(sale, ticket)
+  local seen = around(sale)
   local place = tonumber(redis.call('ZSCORE', LINE, ticket) or '')
   if place then
     seen.state = 'waiting'
-    tell_place(seen, room, place)
+    tell_place(seen, sale.room, place)
     if seen.number then seen.ahead = redis.call('ZRANK', LINE, ticket) end
     return seen
   end
   local record = record_of(ticket)
   if not record then return nil end
   seen.state, seen.turn, seen.outcome = record.state, record.turn, record.outcome
-  tell_place(seen, room, record.number)
+  tell_place(seen, sale.room, record.number)
   if record.state == 'called' then
     seen.turn_ends_ms, seen.extended = tonumber(redis.call('ZSCORE', TURNS, ticket)), record.extended
   elseif record.state == 'missed' then
