@@ -187,7 +187,7 @@ def ticket_body(services: Services, sale: SaleView, holder: Holder, place: Place
         stock_outlook=place.stock_outlook,
         poll_after_ms=place.poll_after_ms,
         as_of=now,
-        number=place.number,
+        number=place.number or None,
         position=place.position,
         ahead=place.ahead,
         waiting=place.waiting,

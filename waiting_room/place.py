@@ -105,7 +105,7 @@ def place_of(sight: Sight, limits: PollLimits, chance: float) -> Place:
     shown = settled and not secret
     return Place(
         state=state,
-        number=sight.number or None,
+        number=sight.number,
         mark=sight.mark,
         phase=sight.phase,
         store_id=sight.store_id,
