@@ -21,14 +21,22 @@ import click
 from firstcome.processes.serving import allow_many_connections
 from load.figures import Figure, line_of, write
 from load.generator import GeneratorFault
-from load.rows import lanes, polls
+from load.rows import checkout, joins, lanes, line, polls, settling
 
 RESULTS = Path(__file__).with_name("results") / "bench.json"
 
 PARTS: dict[str, Callable[[float], Iterator[Figure]]] = {
     "poll": polls.poll_against_empty_handler,
+    "commands": polls.redis_commands,
+    "idle": polls.with_idle_connections,
+    "line": line.against_empty_handler,
+    "join": joins.against_round_trip,
+    "recovery": joins.recovery,
     "lane": lanes.against_other_ways,
     "lanes": lanes.two_against_one,
+    "accept": checkout.against_round_trip,
+    "latency": checkout.until_decided,
+    "settle": settling.against_bare_handler,
 }
 
 
