@@ -92,7 +92,7 @@ def bare_settle(path: str, recorded: str) -> Litestar:
 
     def settle(tx: Tx, payment_id: str) -> None:
         for statement, parameters in statements:
-            renamed = tuple(_renamed(value, pattern, payment_id) for value in parameters)
+            renamed = {name: _renamed(value, pattern, payment_id) for name, value in parameters.items()}
             tx.connection.exec_driver_sql(statement, renamed)
 
     @post(path, status_code=200, sync_to_thread=True)
