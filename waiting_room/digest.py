@@ -14,8 +14,7 @@ from bisect import bisect_left
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from waiting_room.place import Around, Sight
-from waiting_room.states import RecordState
+from waiting_room.place import Around
 
 
 class Digest(Around, frozen=True, kw_only=True):
@@ -93,17 +92,6 @@ def callable_since(digest: Digest, age_ms: float) -> int:
     if digest.gate != "open":
         return 0
     return 1 + int(digest.calls_per_minute * age_ms / 60_000)
-
-
-def waiting_sight(digest: Digest) -> Sight:
-    """What a script would answer for the first in line; with another number and rank, for anybody who waits.
-
-    Before a draw it is the same for everybody.
-    """
-    around = {name: getattr(digest, name) for name in Around.__struct_fields__}
-    if is_secret(digest):
-        return Sight(state=RecordState.WAITING, mark=0, **around)
-    return Sight(state=RecordState.WAITING, mark=0, number=0, ahead=0, **around)
 
 
 def is_secret(digest: Digest) -> bool:

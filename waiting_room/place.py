@@ -5,12 +5,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from waiting_room.clock import on_the_wall
-from waiting_room.estimate import Estimate, Flow, Reason, StockOutlook, estimate, stock_outlook
+from waiting_room.estimate import (
+    Estimate,
+    Flow,
+    Forecast,
+    Reach,
+    Reason,
+    StockOutlook,
+    forecast,
+    reach,
+    stock_outlook,
+)
 from waiting_room.polling import Outlook, PollLimits, poll_after_ms
 from waiting_room.states import RecordState, TicketState, visible_state
 from waiting_room.window import Phase, Stock, StockState
@@ -65,8 +73,7 @@ class Sight(Around, frozen=True, kw_only=True):
     rejoined: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False):
     """A buyer's place. Moments are unix ms; `ahead`, `position`, `waiting` and `estimate` are None for who is not in line.
 
     After a loss the first three are None until everybody has had the time to come back; the number is there at once. Before a
@@ -94,27 +101,115 @@ class Place:
     outcome: str | None = None
 
 
+class Scene(msgspec.Struct, frozen=True):
+    """What the place of a waiting ticket is made of beside the ticket: worked out once, for as many as ask."""
+
+    around: Around
+    state: TicketState
+    in_line: bool
+    forecast: Forecast
+    reach: Reach
+
+    def place(
+        self,
+        number: int,
+        ahead: int,
+        now_ms: int,
+        limits: PollLimits,
+        chance: float,
+        seen: Sight | None = None,
+    ) -> Place:
+        """The place at `number` with `ahead` before it, at `now_ms` (unix ms); `seen` adds how it came about."""
+        around = self.around
+        settled = now_ms >= around.settled_ms
+        shown = self.in_line and settled
+        expected = None
+        if self.in_line:
+            expected = self.forecast.estimate(ahead) if settled else _rebuilding(around)
+        asked_as = Outlook(
+            self.state,
+            ahead,
+            around.waiting,
+            _wait_ms(around, ahead, expected),
+            max(0, around.opens_at_ms - now_ms),
+        )
+        return Place(
+            state=self.state,
+            number=number,
+            mark=number if seen is None else seen.mark,
+            phase=around.phase,
+            store_id=around.store_id,
+            poll_after_ms=poll_after_ms(asked_as, limits, chance),
+            stock_outlook=self.reach.outlook(ahead),
+            ahead=ahead if shown else None,
+            position=ahead + 1 if shown else None,
+            waiting=around.waiting if shown else None,
+            estimate=expected,
+            created=seen is not None and seen.created,
+            rejoined=seen is not None and seen.rejoined,
+        )
+
+    def secret_place(
+        self, mark: int, now_ms: int, limits: PollLimits, chance: float, seen: Sight | None = None
+    ) -> Place:
+        """The place of a ticket with this `mark` before the draw: it says what holds for everybody, and depends on nothing else."""
+        around = self.around
+        in_lobby = self.state is TicketState.LOBBY
+        asked_as = Outlook(
+            self.state,
+            0,
+            around.waiting,
+            None if in_lobby else max(_DRAWING_MS, 2 * around.waiting),
+            max(0, around.opens_at_ms - now_ms),
+        )
+        expected = None
+        if self.in_line and not in_lobby:
+            expected = Estimate(None, None, Reason.DRAWING, around.gate_since_ms or None)
+        gone = _stock(around).state is StockState.SOLD_OUT
+        return Place(
+            state=self.state,
+            number=None,
+            mark=mark,
+            phase=around.phase,
+            store_id=around.store_id,
+            poll_after_ms=poll_after_ms(asked_as, limits, chance),
+            stock_outlook=StockOutlook.GONE if gone else StockOutlook.UNCERTAIN,
+            waiting=around.waiting if self.in_line and now_ms >= around.settled_ms else None,
+            estimate=expected,
+            created=seen is not None and seen.created,
+        )
+
+
+def scene_of(around: Around) -> Scene:
+    """The sale around it, for a ticket that waits."""
+    state = visible_state(around.phase, RecordState.WAITING)
+    return Scene(
+        around=around,
+        state=state,
+        in_line=state in _IN_LINE,
+        forecast=forecast(_flow(around)),
+        reach=reach(_stock(around), around.before_order),
+    )
+
+
 def place_of(sight: Sight, limits: PollLimits, chance: float) -> Place:
     """The place that a sight shows; `chance` in [0, 1) spreads the polls."""
+    if sight.state is RecordState.WAITING:
+        scene = scene_of(sight)
+        if sight.number is None or sight.ahead is None:
+            return scene.secret_place(sight.mark, sight.now_ms, limits, chance, sight)
+        return scene.place(sight.number, sight.ahead, sight.now_ms, limits, chance, sight)
     state = visible_state(sight.phase, sight.state)
-    in_line = state in _IN_LINE
-    secret = in_line and sight.ahead is None
-    ahead = sight.ahead or 0
-    expected = _expected(sight, ahead) if in_line else None
-    settled = in_line and sight.now_ms >= sight.settled_ms
-    shown = settled and not secret
+    opens_in_ms = max(0, sight.opens_at_ms - sight.now_ms)
+    asked_as = Outlook(state, 0, sight.waiting, _wait_ms(sight, 0, None), opens_in_ms)
     return Place(
         state=state,
         number=sight.number,
         mark=sight.mark,
         phase=sight.phase,
         store_id=sight.store_id,
-        poll_after_ms=poll_after_ms(_outlook(sight, state, expected), limits, chance),
-        stock_outlook=_stock_outlook(sight, secret=secret),
-        ahead=ahead if shown else None,
-        position=ahead + 1 if shown else None,
-        waiting=sight.waiting if settled else None,
-        estimate=expected,
+        poll_after_ms=poll_after_ms(asked_as, limits, chance),
+        stock_outlook=stock_outlook(_stock(sight), 0, 0),
         turn_expires_at_ms=_on_the_wall(sight.turn_ends_ms, sight.clock_ms, sight.now_ms),
         extended=sight.extended,
         comeback_until_ms=_on_the_wall(sight.comeback_ends_ms, sight.comeback_ms, sight.now_ms),
@@ -124,61 +219,36 @@ def place_of(sight: Sight, limits: PollLimits, chance: float) -> Place:
     )
 
 
-def _expected(sight: Sight, ahead: int) -> Estimate | None:
-    if sight.ahead is None:  # nobody knows before the draw; who came too early is not told that either
-        opened = sight.phase is not Phase.LOBBY
-        return Estimate(None, None, Reason.DRAWING, sight.gate_since_ms or None) if opened else None
-    if sight.now_ms < sight.settled_ms:
-        return Estimate(None, None, Reason.REBUILDING, sight.lost_ms)
-    return estimate(_flow(sight), ahead)
+def _rebuilding(around: Around) -> Estimate:
+    return Estimate(None, None, Reason.REBUILDING, around.lost_ms)
 
 
 def _on_the_wall(deadline_ms: int | None, clock_ms: int, wall_ms: int) -> int | None:
     return None if deadline_ms is None else on_the_wall(deadline_ms, clock_ms, wall_ms)
 
 
-def _flow(sight: Sight) -> Flow:
+def _wait_ms(around: Around, ahead: int, expected: Estimate | None) -> int | None:
+    if expected is not None and expected.low_s is not None:
+        return expected.low_s * 1000
+    if around.calls_per_minute > 0:
+        return ahead * 60_000 // around.calls_per_minute  # never slower than the operator wants it
+    return None
+
+
+def _flow(around: Around) -> Flow:
     return Flow(
-        phase=sight.phase,
-        calls_per_minute=sight.calls_per_minute,
-        calls_last_minute=sight.calls_last_minute,
-        history_ms=sight.calling_ms,
-        limit=sight.limit,
-        limit_since_ms=sight.limit_since_ms,
-        gate_since_ms=sight.gate_since_ms,
-        rate_lowered_ms=sight.rate_lowered_ms,
-        capacity_lowered_ms=sight.capacity_lowered_ms,
-        now_ms=sight.now_ms,
+        phase=around.phase,
+        calls_per_minute=around.calls_per_minute,
+        calls_last_minute=around.calls_last_minute,
+        history_ms=around.calling_ms,
+        limit=around.limit,
+        limit_since_ms=around.limit_since_ms,
+        gate_since_ms=around.gate_since_ms,
+        rate_lowered_ms=around.rate_lowered_ms,
+        capacity_lowered_ms=around.capacity_lowered_ms,
+        now_ms=around.now_ms,
     )
 
 
-def _outlook(sight: Sight, state: TicketState, expected: Estimate | None) -> Outlook:
-    ahead = sight.ahead or 0
-    wait_ms: int | None = None
-    if sight.ahead is None and sight.state is RecordState.WAITING:
-        wait_ms = _until_drawn(sight)
-    elif expected is not None and expected.low_s is not None:
-        wait_ms = expected.low_s * 1000
-    elif sight.calls_per_minute > 0:
-        wait_ms = ahead * 60_000 // sight.calls_per_minute  # never slower than the operator wants it
-    return Outlook(
-        state=state,
-        ahead=ahead,
-        waiting=sight.waiting,
-        wait_ms=wait_ms,
-        opens_in_ms=max(0, sight.opens_at_ms - sight.now_ms),
-    )
-
-
-def _until_drawn(sight: Sight) -> int | None:
-    """A wait that asks for a poll every few seconds, of a large crowd less often; None in the lobby, where time decides."""
-    return None if sight.phase is Phase.LOBBY else max(_DRAWING_MS, 2 * sight.waiting)
-
-
-def _stock_outlook(sight: Sight, *, secret: bool) -> StockOutlook:
-    stock = Stock(sight.allotted, sight.held, sight.sold)
-    if secret:
-        return StockOutlook.GONE if stock.state is StockState.SOLD_OUT else StockOutlook.UNCERTAIN
-    if sight.state is RecordState.WAITING:
-        return stock_outlook(stock, sight.ahead or 0, sight.before_order)
-    return stock_outlook(stock, 0, 0)
+def _stock(around: Around) -> Stock:
+    return Stock(around.allotted, around.held, around.sold)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -17,6 +17,7 @@ from tests.promises.one_draw import SEED, OneDraw, drawn_order
 from tests.promises.one_sale import LEADER, ticket_of
 from tests.promises.paper_books import PaperBooks
 from waiting_room.drawing import Drawing
+from waiting_room.place import Place
 from waiting_room.refusals import LineClosed, NotCalled, NotCalledYet, RoomUnavailable
 from waiting_room.states import TicketState
 from waiting_room.ticking import TickReply
@@ -73,7 +74,7 @@ async def test_nothing_that_anybody_can_ask_tells_the_first_of_a_lobby_from_the_
             await room.extend(at, ticket_of(name))
         seen.append(early.value.retry_after_s)
         return [
-            dataclasses.replace(part, poll_after_ms=0) if hasattr(part, "poll_after_ms") else part
+            msgspec.structs.replace(part, poll_after_ms=0) if isinstance(part, Place) else part
             for part in seen
         ]
 
