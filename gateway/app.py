@@ -20,7 +20,7 @@ from litestar.di import Provide
 from firstcome import clients, wiring
 from firstcome.settings import Settings
 from gateway import health, problems
-from gateway.api import accounts, cart, keys, line, orders, payments, products, sales
+from gateway.api import accounts, cart, gate, keys, line, orders, payments, products, sales
 from gateway.api.operator import desk
 from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
@@ -36,6 +36,7 @@ from gateway.services import Services
 from gateway.snapshot import Snapshot
 from shop.orders.receipt import ReceiptKeys
 from shop.storage.database import LOCK_WAIT_S
+from waiting_room.codes import Codes
 from waiting_room.passes import PassReader, PassSigner, jwks
 from waiting_room.polling import PollLimits
 from waiting_room.room import Room
@@ -70,7 +71,9 @@ def create_app(settings: Settings) -> Litestar:
         lifespan=[_lifespan],
         logging_config=None,
     )
-    app.asgi_handler = Layer(app.asgi_handler, settings, services.metrics, [settings.simulator_url])
+    app.asgi_handler = Layer(
+        app.asgi_handler, settings, services.metrics, [settings.simulator_url, *settings.gate_sites]
+    )
     return app
 
 
@@ -80,6 +83,7 @@ def _api() -> list[Router]:
     desks = [*desk.HANDLERS, *operator_sales.HANDLERS]
     return [
         Router("/api/v1", route_handlers=public, dto=JsonBody, return_dto=None),
+        Router("/gate", route_handlers=gate.HANDLERS, dto=JsonBody, return_dto=None),
         Router("/api/v1/operator", route_handlers=desks, dto=JsonBody, return_dto=None),
     ]
 
@@ -122,6 +126,7 @@ def build_services(settings: Settings) -> Services:
         pass_signer=PassSigner(passes.active, passes.by_id),
         pass_reader=PassReader(passes.by_id),
         jwks=msgspec.json.encode(jwks(passes.by_id)),
+        codes=Codes(redis),
         snapshot=Snapshot(db, room, limits),
         polls=PollLimiter(),
         attempts=AttemptLimiter(),

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 Headers = list[tuple[bytes, bytes]]
 
 # By these another server names the user it has checked, or the place a request came from. None of it is ours to believe.
-_IDENTITY = (b"x-waiting-room-", b"x-auth-", b"x-user", b"x-account", b"x-forwarded-user", b"remote-user")
+_IDENTITY = (
+    b"x-firstcome-",
+    b"x-waiting-room-",
+    b"x-auth-",
+    b"x-user",
+    b"x-account",
+    b"x-forwarded-user",
+    b"remote-user",
+)
 _FORWARDED = frozenset(
     {
         b"forwarded",
@@ -34,6 +42,8 @@ _FORWARDED = frozenset(
     }
 )
 _PUBLIC = ("/static/",)
+# Proxies ask it with the method of whoever knocks.
+GATE = "/gate/verify"
 # Anybody may invent methods; every one of them would be another series of figures.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -55,8 +65,10 @@ class Layer:
         begun = time.perf_counter()
         scope["headers"] = self._believable(scope)
         asked = scope["method"]
-        if asked == "HEAD":  # what GET would answer, without its body
-            scope["method"] = "GET"
+        if asked != "GET" and (asked == "HEAD" or scope["path"] == GATE):
+            scope["method"] = (
+                "GET"  # HEAD is what GET would answer, without its body; the gate answers all methods alike
+            )
         status = 500
 
         async def finish(message: Any) -> None:

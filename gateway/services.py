@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shop.payments.providers import Provider
     from shop.storage.database import Database
     from shop.vault import Vault
+    from waiting_room.codes import Codes
     from waiting_room.passes import PassReader, PassSigner
     from waiting_room.room import Room
     from waiting_room.ticket import TicketKeys
@@ -71,6 +72,7 @@ class Services:
     pass_signer: PassSigner
     pass_reader: PassReader
     jwks: bytes
+    codes: Codes
     snapshot: Snapshot
     polls: PollLimiter
     attempts: AttemptLimiter
