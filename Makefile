@@ -1,5 +1,5 @@
 # All verbs: `make` alone lists them. Everything is installed into .venv; nothing outside this folder is changed, except
-# by `make test` on Debian and Ubuntu, which installs missing servers by apt.
+# by `make test` and `make bench` on Debian and Ubuntu, which install missing servers by apt.
 
 PYTHON ?= $(or $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done),python3)
@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CODE := firstcome firstcome_gate gateway waiting_room workers shop load tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format load clean
+.PHONY: help demo test lint format load bench clean
 .SUFFIXES:
 MAKEFLAGS += --no-print-directory
 
@@ -34,6 +34,10 @@ format: .venv/.test ## format all Python files
 
 load: .venv/.test ## a short load run against a sale of its own; ARGS are handed on
 	@$(BIN)/python -m load.run $(ARGS)
+
+bench: .venv/.test ## speed against plain peers: a table and load/results/bench.json; ONLY=poll,lane runs parts
+	@.ci/system-packages bench
+	@exec $(BIN)/python -m load.bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
 
 clean: ## remove the virtual environment and all caches; demo data stays
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

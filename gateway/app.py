@@ -21,7 +21,7 @@ from firstcome import clients, wiring
 from firstcome.settings import Settings
 from gateway import health, problems
 from gateway.api import accounts, cart, gate, keys, line, orders, payments, products, sales
-from gateway.api.operator import desk
+from gateway.api.operator import desk, stock
 from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
 from gateway.bounded import AttemptLimiter, BoundedPool, PollLimiter
@@ -80,7 +80,7 @@ def create_app(settings: Settings) -> Litestar:
 def _api() -> list[Router]:
     rooms = [accounts, products, cart, sales, line, orders, payments]
     public = [handler for room in rooms for handler in room.HANDLERS]
-    desks = [*desk.HANDLERS, *operator_sales.HANDLERS]
+    desks = [*desk.HANDLERS, *operator_sales.HANDLERS, *stock.HANDLERS]
     return [
         Router("/api/v1", route_handlers=public, dto=JsonBody, return_dto=None),
         Router("/gate", route_handlers=gate.HANDLERS, dto=JsonBody, return_dto=None),

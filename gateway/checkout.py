@@ -12,14 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gateway.announcing import announce_ended
-from gateway.bodies import (
-    FieldFault,
-    OrderAccepted,
-    OrderBody,
-    OrderLineBody,
-    OrderList,
-    OrderPaymentBody,
-)
+from gateway.bodies.orders import OrderAccepted, OrderBody, OrderLineBody, OrderList, OrderPaymentBody
+from gateway.bodies.problems import FieldFault
 from gateway.identity import Principal
 from gateway.inputs import NewOrder
 from gateway.refusals import BadFields, NotAdmitted

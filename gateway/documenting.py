@@ -17,7 +17,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, Contact, Example, License, SecurityScheme, Tag
 
-from gateway.bodies import FieldFault, ProblemBody
+from gateway.bodies.problems import FieldFault, ProblemBody
 from gateway.problems import MEDIA_TYPE, Row, all_rows
 
 _ROWS: Mapping[str, Row] = {row.code: row for row in all_rows()}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from gateway.bodies import FieldFault
+from gateway.bodies.problems import FieldFault
 from gateway.onward import same_site
 from gateway.refusals import BadFields, CodeSpent, SnapshotStale, UnknownSale, UnknownSite
 from shop.vault import Unreadable, place

@@ -14,7 +14,7 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 
 from gateway import metrics
-from gateway.bodies import HealthBody
+from gateway.bodies.base import HealthBody
 from gateway.documenting import refuses
 from gateway.refusals import NotReady
 from gateway.services import Services

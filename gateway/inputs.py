@@ -42,6 +42,9 @@ Factor = Annotated[
     float, _told("1 calls nobody beyond the free units, 2 twice as many", 1.0, minimum=1, maximum=2)
 ]
 Price = Annotated[int, _told("in minor units of the product's currency", 39000, minimum=0)]
+Reason = Annotated[
+    str, _told("why, for others to read", "the provider is down", min_length=1, max_length=200)
+]
 Words = Annotated[str, _told("up to 500 characters", "We go on at 10:15.", max_length=500)]
 
 
@@ -227,9 +230,28 @@ class SaleChange(Input, frozen=True):
     message: Message | UnsetType | None = UNSET
 
 
+class Allotment(Input, frozen=True):
+    """So many units of a product for the whole sale, those held and sold included."""
+
+    allotted: Annotated[int, _told("units to sell in all", 120, minimum=0)]
+    reason: Reason
+
+
+class ShelfChange(Input, frozen=True):
+    """Units that came onto the shelf or went off it. `was`, what the shelf held before, keeps it from being done twice."""
+
+    change: Annotated[int, _told("above 0 adds, below 0 takes off", -2)]
+    reason: Reason
+    was: Annotated[int, _told("units on hand before", 40, minimum=0)] | None = None
+
+
 class Action(Input, frozen=True):
-    """The values that an action needs: `calls_per_minute` for set-rate, `capacity` for set-capacity, `message` for announce."""
+    """The values that an action needs: `calls_per_minute` for set-rate, `capacity` for set-capacity, `message` for announce,
+    `minutes` and `reason` for extend-holds.
+    """
 
     calls_per_minute: Rate | UnsetType = UNSET
     capacity: Capacity | UnsetType = UNSET
     message: Message | UnsetType | None = UNSET
+    minutes: Annotated[int, _told("so much longer", 10, minimum=1, maximum=120)] | UnsetType = UNSET
+    reason: Reason | UnsetType = UNSET

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from gateway.bodies import EstimateBody, LineBody, PassBody, ReasonBody, TicketBody
+from gateway.bodies.line import EstimateBody, LineBody, PassBody, ReasonBody, TicketBody
 from gateway.identity import Principal, require_verified
 from gateway.refusals import NotSignedIn
 from gateway.views import moment

@@ -12,27 +12,20 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from gateway.announcing import announce_sale
-from gateway.bodies import (
-    AuditBody,
-    AuditList,
-    FieldFault,
+from gateway.bodies.operator import (
     FiguresBody,
     LineFigures,
     MinuteBody,
     OperatorItemBody,
-    OperatorOrderBody,
-    OperatorOrderList,
     OperatorSaleBody,
     OperatorSaleList,
 )
-from gateway.checkout import line_body
+from gateway.bodies.problems import FieldFault
 from gateway.identity import Principal
 from gateway.inputs import Action, Message, NewSale, SaleChange, SaleItem
 from gateway.refusals import BadFields, UnknownAction
 from gateway.views import message_of, phase_of
-from shop.orders import read
-from shop.orders.rules import OrderState
-from shop.sales import acting, audit, create, reading
+from shop.sales import acting, create, reading
 from shop.sales.figures import Figures
 from shop.sales.figures import figures as read_figures
 from shop.sales.reading import Sale
@@ -56,7 +49,7 @@ def create_sale(services: Services, principal: Principal, wanted: NewSale) -> Op
         ticket_key_id=services.ticket_id_keys.active,
         min_turn_window_s=services.settings.turn_floor_s,
     )
-    return _published(services, sale)
+    return published(services, sale)
 
 
 def change_sale(
@@ -72,7 +65,7 @@ def change_sale(
         _draft_fields({name: value for name, value in given.items() if value is not msgspec.UNSET}),
         min_turn_window_s=services.settings.turn_floor_s,
     )
-    return _published(services, changed)
+    return published(services, changed)
 
 
 def act(
@@ -86,7 +79,7 @@ def act(
     changed = acting.act(
         services.db, principal.subject_id, sale_id, wanted, _params(wanted, params or Action())
     )
-    return _published(services, changed)
+    return published(services, changed)
 
 
 def read_sale(services: Services, sale: str) -> OperatorSaleBody:
@@ -107,42 +100,6 @@ async def figures(services: Services, sale: str) -> FiguresBody:
     known, lane_length = await services.threads(_figures, services, sale)
     states = await services.room.lines([known.sale.sale_id])
     return _figures_body(known, states.get(known.sale.sale_id), lane_length)
-
-
-def list_orders(
-    services: Services, sale: str | None, state: str | None, cursor: str | None = None, limit: int = 50
-) -> OperatorOrderList:
-    """Decided orders, the newest first. Raises UnknownSale, BadFields or InvalidFields."""
-    if state is not None and state not in list(OrderState):
-        raise BadFields([FieldFault(field="state", message="must be one of " + ", ".join(OrderState))])
-    page = read.list_all_orders(
-        services.db,
-        sale_id=reading.read_sale(services.db, sale).sale_id if sale is not None else None,
-        states=[OrderState(state)] if state is not None else (),
-        cursor=cursor,
-        limit=limit,
-    )
-    return OperatorOrderList(items=[_order_body(order) for order in page.items], next_cursor=page.next_cursor)
-
-
-def list_audit(services: Services, cursor: str | None = None, limit: int = 50) -> AuditList:
-    """What operators changed, the newest first. Raises BadFields for a bad cursor."""
-    if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
-        raise BadFields([FieldFault(field="cursor", message="must be a next_cursor of this list")])
-    limit = max(1, min(limit, 200))
-    rows = audit.list_audit(services.db, before=int(cursor) if cursor else None, limit=limit)
-    items = [
-        AuditBody(
-            audit_id=row.audit_id,
-            operator_id=row.operator_id,
-            action=row.action,
-            subject=row.subject,
-            detail=row.detail,
-            at=row.at,
-        )
-        for row in rows
-    ]
-    return AuditList(items=items, next_cursor=str(rows[-1].audit_id) if len(rows) == limit else None)
 
 
 # ---------------------------------------------------------------- from inputs
@@ -177,17 +134,17 @@ def _message_fields(message: Message | None) -> dict[str, str | None]:
 def _params(action: SaleAction, given: Action) -> dict[str, Any]:
     """What the action takes of the body; anything else is a bad field."""
     takes = {
-        SaleAction.SET_RATE: "calls_per_minute",
-        SaleAction.SET_CAPACITY: "capacity",
-        SaleAction.ANNOUNCE: "message",
-    }.get(action)
+        SaleAction.SET_RATE: ("calls_per_minute",),
+        SaleAction.SET_CAPACITY: ("capacity",),
+        SaleAction.ANNOUNCE: ("message",),
+        SaleAction.EXTEND_HOLDS: ("minutes", "reason"),
+    }.get(action, ())
     values = {name: getattr(given, name) for name in given.__struct_fields__}
     values = {name: value for name, value in values.items() if value is not msgspec.UNSET}
     faults = [
-        FieldFault(field=name, message=f"has no meaning for {action}") for name in values if name != takes
+        FieldFault(field=name, message=f"has no meaning for {action}") for name in values if name not in takes
     ]
-    if takes is not None and takes not in values:
-        faults.append(FieldFault(field=takes, message="is required"))
+    faults += [FieldFault(field=name, message="is required") for name in takes if name not in values]
     if faults:
         raise BadFields(faults)
     return _message_fields(values["message"]) if action is SaleAction.ANNOUNCE else values
@@ -196,8 +153,8 @@ def _params(action: SaleAction, given: Action) -> dict[str, Any]:
 # ---------------------------------------------------------------- to bodies
 
 
-def _published(services: Services, sale: Sale) -> OperatorSaleBody:
-    """After the commit: let Redis and this process know."""
+def published(services: Services, sale: Sale) -> OperatorSaleBody:
+    """After the commit: let Redis and this process know. The sale as operators see it."""
     if sale.control is not Control.DRAFT:
         announce_sale(services, sale.sale_id)
     services.snapshot.look_again()
@@ -285,21 +242,4 @@ def _line_figures(state: LineState | None) -> LineFigures:
         ordering=state.ordering,
         now_serving=state.now_serving,
         calls_last_minute=state.calls_last_minute,
-    )
-
-
-def _order_body(order: read.Order) -> OperatorOrderBody:
-    return OperatorOrderBody(
-        order_id=order.order_id,
-        sale=order.sale,
-        account_id=order.account_id,
-        state=order.state,
-        seq=order.seq,
-        total=order.total,
-        currency=order.currency,
-        lines=[line_body(line) for line in order.lines],
-        accepted_at=order.accepted_at,
-        reason=order.reason,
-        review_reason=order.review_reason,
-        hold_expires_at=order.hold_expires_at,
     )

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gateway.announcing import announce_ended
-from gateway.bodies import CallbackTaken, PaymentStarted
+from gateway.bodies.orders import CallbackTaken, PaymentStarted
 from gateway.idempotency import request_hash, scoped_key
 from gateway.identity import Principal
 from gateway.inputs import PaymentChoice

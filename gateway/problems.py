@@ -17,7 +17,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from gateway import refusals as own
-from gateway.bodies import FieldFault, ProblemBody
+from gateway.bodies.problems import FieldFault, ProblemBody
 from shop import errors as shop
 from shop.accounts import rules as accounts
 from shop.cart import rules as cart
@@ -135,6 +135,8 @@ TABLE: Mapping[type[Exception], Row] = {
     catalogue.ProductExists: Row(409, "product_exists", "There is such a product already"),
     sales.UnknownSale: Row(404, "unknown_sale", "There is no such sale"),
     sales.StaleVersion: Row(412, "precondition_failed", "Somebody else changed it since", speaks=True),
+    sales.NotInSale: Row(409, "not_on_sale", "The sale does not offer this product", speaks=True),
+    sales.StaleCount: Row(412, "precondition_failed", "Somebody else changed it since", speaks=True),
     sales.SaleFrozen: Row(
         409, "sale_frozen", "Buyers have been told this; it may no longer change", speaks=True
     ),

@@ -17,7 +17,7 @@ from litestar.dto import AbstractDTO
 from litestar.exceptions import InternalServerException
 from litestar.typing import FieldDefinition
 
-from gateway.bodies import FieldFault
+from gateway.bodies.problems import FieldFault
 from gateway.refusals import BadFields, UnreadableBody, WrongMediaType
 
 T = TypeVar("T")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.bodies import FieldFault
+from gateway.bodies.problems import FieldFault
 
 
 class GatewayRefused(Exception):

@@ -21,7 +21,8 @@ import msgspec
 import structlog
 
 from gateway import views
-from gateway.bodies import LineBody, MessageBody, ProductBody, ProductList, SaleBody, SaleList
+from gateway.bodies.line import LineBody
+from gateway.bodies.sales import MessageBody, ProductBody, ProductList, SaleBody, SaleList
 from gateway.refusals import SnapshotStale, UnknownProduct, UnknownSale
 from shop.catalogue.products import Catalogue, read_catalogue
 from shop.errors import ShopError

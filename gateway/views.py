@@ -6,16 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import overload
 
-from gateway.bodies import (
-    HoldBody,
-    LineBody,
-    MessageBody,
-    PollBody,
-    ProductBody,
-    SaleBody,
-    SaleItemBody,
-    StockBody,
-)
+from gateway.bodies.line import HoldBody, LineBody, PollBody, StockBody
+from gateway.bodies.sales import MessageBody, ProductBody, SaleBody, SaleItemBody
 from shop.catalogue.rules import Product
 from shop.sales.publication import SalePublication
 from shop.sales.reading import Sale

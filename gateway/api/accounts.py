@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from gateway import identity
-from gateway.bodies import AccountAccepted, AddressBody, AddressList, MeBody, SessionBody
+from gateway.bodies.accounts import AccountAccepted, AddressBody, AddressList, MeBody, SessionBody
 from gateway.documenting import refuses
 from gateway.inputs import (
     Credentials,

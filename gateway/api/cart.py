@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from gateway import identity
-from gateway.bodies import CartBody, CartItemBody
+from gateway.bodies.sales import CartBody, CartItemBody
 from gateway.documenting import refuses
 from gateway.inputs import CartQuantity
 from gateway.services import Services

@@ -20,7 +20,8 @@ from litestar.response import Redirect
 
 from firstcome_gate import names
 from gateway import gate
-from gateway.bodies import ArrivalBody, FieldFault
+from gateway.bodies.line import ArrivalBody
+from gateway.bodies.problems import FieldFault
 from gateway.documenting import refuses
 from gateway.gate import Knock
 from gateway.identity import cookie

@@ -14,7 +14,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter
 
 from gateway import identity, line
-from gateway.bodies import LineBody, PassBody, TicketBody
+from gateway.bodies.line import LineBody, PassBody, TicketBody
 from gateway.documenting import refuses
 from gateway.identity import Principal
 from gateway.plain import Header, Receive, Scope, Send, cookies, header, plain, send_bytes

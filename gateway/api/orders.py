@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
 from gateway import checkout, identity, paying
-from gateway.bodies import OrderAccepted, OrderBody, OrderList, PaymentStarted
+from gateway.bodies.orders import OrderAccepted, OrderBody, OrderList, PaymentStarted
 from gateway.documenting import refuses
 from gateway.idempotency import REPLAYED_HEADER, read_key
 from gateway.inputs import NewOrder, PaymentChoice

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from gateway import paying
-from gateway.bodies import CallbackTaken
+from gateway.bodies.orders import CallbackTaken
 from gateway.documenting import refuses
 from gateway.services import Services
 from shop.payments.providers import MAX_CALLBACK_BYTES

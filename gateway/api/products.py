@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from gateway.api.answers import PUBLIC, json_bytes
-from gateway.bodies import ProductBody, ProductList
+from gateway.bodies.sales import ProductBody, ProductList
 from gateway.documenting import refuses
 from gateway.services import Services
 from shop.catalogue.rules import SORTS, page_of

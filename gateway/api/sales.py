@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from gateway.api.answers import json_bytes
-from gateway.bodies import SaleBody, SaleList
+from gateway.bodies.sales import SaleBody, SaleList
 from gateway.documenting import refuses
 from gateway.services import Services
 

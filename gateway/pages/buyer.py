@@ -11,7 +11,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from gateway import line
-from gateway.bodies import SaleBody
+from gateway.bodies.sales import SaleBody
 from gateway.identity import cookie_name, require_buyer
 from gateway.pages.line import remember_place
 from gateway.pages.passes import ticket_token

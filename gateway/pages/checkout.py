@@ -11,7 +11,8 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from gateway import checkout
-from gateway.bodies import FieldFault, SaleBody, SaleItemBody
+from gateway.bodies.problems import FieldFault
+from gateway.bodies.sales import SaleBody, SaleItemBody
 from gateway.identity import Principal, cookie, require_buyer, require_live
 from gateway.inputs import NewOrder
 from gateway.pages.passes import fetch_pass, pass_of, pass_token

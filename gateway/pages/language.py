@@ -6,9 +6,12 @@ Holds one template environment per language. Knows templates and translations, n
 from __future__ import annotations
 
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
 from babel.support import NullTranslations, Translations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request, get
@@ -50,8 +53,14 @@ def preferred(header: str) -> str:
 
 @lru_cache(maxsize=len(LOCALES))
 def translations(locale: str) -> NullTranslations:
-    """The catalogue of a language; English needs none."""
-    return Translations.load(_ROOT / "locales", [locale]) if locale != "en" else NullTranslations()
+    """The catalogue of a language, compiled from its source once per process; English needs none."""
+    if locale == "en":
+        return NullTranslations()
+    source = _ROOT / "locales" / locale / "LC_MESSAGES" / "messages.po"
+    compiled = BytesIO()
+    write_mo(compiled, read_po(BytesIO(source.read_bytes()), locale=locale))
+    compiled.seek(0)
+    return Translations(compiled)
 
 
 @lru_cache(maxsize=len(LOCALES))

@@ -12,7 +12,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from gateway import line
-from gateway.bodies import TicketBody
+from gateway.bodies.line import TicketBody
 from gateway.identity import cookie, cookie_name, principal_of
 from gateway.pages.passes import keep_way_back, onward, remember_pass, ticket_token
 from gateway.pages.render import (

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from gateway import operating
+from gateway import operating, records
 from gateway.api.accounts import attempt, client_of
-from gateway.bodies import FieldFault, FiguresBody
+from gateway.bodies.operator import FiguresBody
+from gateway.bodies.problems import FieldFault
 from gateway.identity import (
     Principal,
     end_browser_session,
@@ -285,7 +286,7 @@ async def orders_page(
     await _operator(request)
     chosen = order_state if order_state in ORDER_STATES else ""
     window = await services.threads(operating.read_sale, services, sale)
-    found = await services.threads(operating.list_orders, services, sale, chosen or None, cursor)
+    found = await services.threads(records.list_orders, services, sale, chosen or None, cursor)
     older = (
         f"/operator/sales/{sale}/orders?state={chosen}&cursor={found.next_cursor}"
         if found.next_cursor

@@ -10,7 +10,7 @@ from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
 from gateway import checkout, paying
-from gateway.bodies import OrderBody
+from gateway.bodies.orders import OrderBody
 from gateway.identity import require_live_buyer
 from gateway.inputs import CartQuantity
 from gateway.pages.render import (

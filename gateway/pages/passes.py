@@ -10,7 +10,7 @@ from litestar.params import FromPath
 
 from firstcome_gate import names
 from gateway import gate, line
-from gateway.bodies import PassBody
+from gateway.bodies.line import PassBody
 from gateway.gate import WayBack
 from gateway.identity import Principal, cookie, cookie_name, require_buyer
 from gateway.pages.render import AnyRequest, see_other, services_with

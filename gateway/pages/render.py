@@ -12,7 +12,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.response import Redirect
 
-from gateway.bodies import FieldFault
+from gateway.bodies.problems import FieldFault
 from gateway.identity import Principal, csrf_token_for, kind_of_path, principal_of
 from gateway.onward import same_site
 from gateway.pages.language import LOCALES, NAMES, environment, locale_of, words_in

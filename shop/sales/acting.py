@@ -9,16 +9,19 @@ from typing import Any
 from sqlalchemy import or_, select, update
 
 from shop.errors import FieldFault, IllegalMove, InvalidFields
+from shop.orders.holds import lengthen_holds
 from shop.sales.audit import note
 from shop.sales.reading import Sale, lock_sale, sale_by_id
 from shop.sales.rules import (
     ENDED,
     LONGEST_MESSAGE,
+    MOST_MINUTES,
     MOST_PER_MINUTE,
     TURNS_AFTER_END,
     Action,
     Control,
     next_control,
+    reason_faults,
 )
 from shop.stock.allotment import return_free
 from shop.storage.database import Database, Tx
@@ -29,7 +32,7 @@ def act(
     db: Database, operator_id: str, sale_id: str, action: Action, params: Mapping[str, Any] | None = None
 ) -> Sale:
     """Carry out an action. `params`: `calls_per_minute` for set-rate, `capacity` for set-capacity, `message_ko` and
-    `message_en` (text or None) for announce.
+    `message_en` (text or None) for announce, `minutes` and `reason` for extend-holds.
 
     Raises `UnknownSale`, `IllegalMove` naming the sale's control and the action, or `InvalidFields`.
     """
@@ -52,7 +55,10 @@ def _act(tx: Tx, operator_id: str, sale_id: str, action: Action, params: dict[st
     if control in ENDED and sale.control not in ENDED:
         changes["closed_at"] = tx.now
     tx.execute(update(sales).where(sales.c.sale_id == sale_id).values(**changes, version=sales.c.version + 1))
-    note(tx, operator_id, action, sale_id, {"from": sale.control, "to": control, **params})
+    detail: dict[str, Any] = {"from": sale.control, "to": control, **params}
+    if action is Action.EXTEND_HOLDS:
+        detail["holds"] = lengthen_holds(tx, sale_id, timedelta(minutes=params["minutes"]))
+    note(tx, operator_id, action, sale_id, detail)
     if control is Control.CANCELLED:
         return_free(tx, sale_id, actor=f"operator:{operator_id}")
     return sale_by_id(tx, sale_id)
@@ -70,6 +76,9 @@ def _changes(tx: Tx, sale: Sale, action: Action, params: dict[str, Any]) -> dict
             return {"capacity": _number(params, "capacity")}
         case Action.ANNOUNCE:
             return {field: _message(params, field) for field in ("message_ko", "message_en")}
+        case Action.EXTEND_HOLDS:
+            _require_minutes_and_reason(params)
+            return {}
         case _:
             return {}
 
@@ -79,6 +88,15 @@ def _number(params: Mapping[str, Any], field: str) -> int:
     if type(value) is not int or not 1 <= value <= MOST_PER_MINUTE:
         raise InvalidFields([FieldFault(field, f"must be a whole number from 1 to {MOST_PER_MINUTE}")])
     return value
+
+
+def _require_minutes_and_reason(params: Mapping[str, Any]) -> None:
+    minutes = params.get("minutes")
+    faults = reason_faults(str(params.get("reason", "")))
+    if type(minutes) is not int or not 1 <= minutes <= MOST_MINUTES:
+        faults.append(FieldFault("minutes", f"must be a whole number from 1 to {MOST_MINUTES}"))
+    if faults:
+        raise InvalidFields(faults)
 
 
 def _message(params: Mapping[str, Any], field: str) -> str | None:

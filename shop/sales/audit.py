@@ -38,12 +38,19 @@ def note(tx: Tx, operator_id: str, action: str, subject: str, detail: Mapping[st
 
 
 def list_audit(
-    db: Database, *, subject: str | None = None, before: int | None = None, limit: int = 50
+    db: Database,
+    *,
+    subject: str | None = None,
+    action: str | None = None,
+    before: int | None = None,
+    limit: int = 50,
 ) -> list[AuditRow]:
-    """The latest changes, newest first, up to `limit` <= 200 with an `audit_id` below `before`."""
+    """The latest changes, newest first, up to `limit` <= 200 with an `audit_id` below `before`, of one subject or action."""
     query = select(audit).order_by(audit.c.audit_id.desc()).limit(max(1, min(limit, 200)))
     if subject is not None:
         query = query.where(audit.c.subject == subject)
+    if action is not None:
+        query = query.where(audit.c.action == action)
     if before is not None:
         query = query.where(audit.c.audit_id < before)
     rows: Sequence[Row[Any]] = db.read(lambda tx: tx.all(query))

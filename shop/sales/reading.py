@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -79,6 +79,12 @@ def list_sales(db: Database, *, cursor: str | None = None, limit: int = 50) -> P
 def live_sale_ids(db: Database) -> list[str]:
     """Sales that are led, published and swept: no drafts, and none whose last turn, pass and hold ended `AFTERLIFE` ago."""
     return db.read(_live_sale_ids)
+
+
+def slugs_of(db: Database, sale_ids: Collection[str]) -> dict[str, str]:
+    """The slugs of those ids that are sales."""
+    query = select(sales.c.sale_id, sales.c.slug).where(sales.c.sale_id.in_(sale_ids))
+    return {row.sale_id: row.slug for row in db.read(lambda tx: tx.all(query))}
 
 
 def sale_by_slug(tx: Tx, slug: str) -> Sale:

@@ -22,6 +22,8 @@ MOST_PER_MINUTE = 1_000_000
 LONGEST_S = 7 * 24 * 3600
 HIGHEST_PRICE = 10**12
 MOST_UNITS = 10_000_000
+MOST_MINUTES = 120
+LONGEST_REASON = 200
 # A year outside these is a slip of the keyboard, and near the ends of what a computer can count no time can be added to it.
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
@@ -54,6 +56,7 @@ class Action(StrEnum):
     SET_RATE = "set-rate"
     SET_CAPACITY = "set-capacity"
     ANNOUNCE = "announce"
+    EXTEND_HOLDS = "extend-holds"
 
 
 _C = Control
@@ -72,7 +75,12 @@ ACTIONS: Mapping[Action, Mapping[Control, Control]] = {
     Action.SET_RATE: {control: control for control in (_C.DRAFT, *_GOING_ON)},
     Action.SET_CAPACITY: {control: control for control in (_C.DRAFT, *_GOING_ON)},
     Action.ANNOUNCE: {control: control for control in _C},
+    # After the end as well: who had ordered by then may still be paying.
+    Action.EXTEND_HOLDS: {control: control for control in (*_GOING_ON, _C.CLOSED)},
 }
+
+# Units may be put into a sale, or taken out of it, until what is left over goes back to the shelf.
+ALLOTTABLE = frozenset({_C.DRAFT, *_GOING_ON})
 
 # What the last buyer called may still use up after a sale's end, in turn windows: the turn, extended once, and, after a miss
 # and the way back, another such turn.
@@ -100,6 +108,18 @@ class SaleFrozen(Refused):
     def __init__(self, fields: Sequence[str]) -> None:
         super().__init__("no longer to be changed: " + ", ".join(fields))
         self.fields = tuple(fields)
+
+
+class NotInSale(Refused):
+    """The sale does not offer this product."""
+
+
+class StaleCount(Refused):
+    """The shelf holds another number of units than whoever asked has seen; `current` is the present one."""
+
+    def __init__(self, current: int) -> None:
+        super().__init__(f"there are {current} units on hand now")
+        self.current = current
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +161,13 @@ def next_control(action: Action, current: Control) -> Control:
     if current not in ACTIONS[action]:
         raise IllegalMove("sale", current, action)
     return ACTIONS[action][current]
+
+
+def reason_faults(text: str) -> list[FieldFault]:
+    """Why something was done is for others to read: a few words, on one line."""
+    if len(text.strip()) >= 1 and len(text) <= LONGEST_REASON and text.isprintable():
+        return []
+    return [FieldFault("reason", f"must say why, in 1 to {LONGEST_REASON} characters on one line")]
 
 
 def sale_faults(draft: SaleDraft, *, min_turn_window_s: float) -> list[FieldFault]:

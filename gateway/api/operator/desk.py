@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
+from litestar.response import Stream
 
-from gateway import identity, operating
+from gateway import identity, records
 from gateway.api.accounts import attempt, client_of, session_body
-from gateway.bodies import AuditList, OperatorOrderList, OperatorSessionBody
+from gateway.api.operator.answers import MINE, Cursor, Limit
+from gateway.bodies.operator import AuditList, OperatorOrderList, OperatorSessionBody
 from gateway.documenting import refuses
 from gateway.inputs import Credentials
 from gateway.services import Services
 from shop.accounts.sessions import operator_sign_in
 
 AnyRequest = Request[Any, Any, Any]
-Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the part before")]
-Limit = Annotated[int, QueryParameter(description="1 to 200", ge=1, le=200)]
-
-_MINE = ("two_identities", "not_signed_in", "forbidden", "unavailable", "bad_fields")
+Sale = Annotated[str | None, QueryParameter(description="the slug of one sale")]
 
 
 @post(
@@ -46,27 +46,57 @@ async def sign_in(
     )
 
 
-@get("/orders", tags=["operator"], responses=refuses(*_MINE, "unknown_sale"))
+@get("/orders", tags=["operator"], responses=refuses(*MINE, "bad_fields", "unknown_sale"))
 async def list_orders(
     request: AnyRequest,
     services: NamedDependency[Services],
-    sale: Annotated[str | None, QueryParameter(description="the slug of one sale")] = None,
+    sale: Sale = None,
     order_state: Annotated[str | None, QueryParameter(name="state", description="one state")] = None,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> OperatorOrderList:
     """Decided orders, the newest first; without personal data."""
     await identity.require_live_operator(request, services, "viewer")
-    return await services.threads(operating.list_orders, services, sale, order_state, cursor, limit)
+    return await services.threads(records.list_orders, services, sale, order_state, cursor, limit)
 
 
-@get("/audit", tags=["operator"], responses=refuses(*_MINE))
+@get("/audit", tags=["operator"], responses=refuses(*MINE, "bad_fields", "unknown_sale"))
 async def list_audit(
-    request: AnyRequest, services: NamedDependency[Services], cursor: Cursor = None, limit: Limit = 50
+    request: AnyRequest,
+    services: NamedDependency[Services],
+    sale: Sale = None,
+    action: Annotated[str | None, QueryParameter(description="one action", max_length=48)] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
 ) -> AuditList:
     """What operators changed, the newest first."""
     await identity.require_live_operator(request, services, "viewer")
-    return await services.threads(operating.list_audit, services, cursor, limit)
+    return await services.threads(records.list_audit, services, sale, action, cursor, limit)
 
 
-HANDLERS = [sign_in, list_orders, list_audit]
+@get(
+    "/audit.csv",
+    tags=["operator"],
+    media_type="text/csv",
+    responses=refuses(*MINE, "unknown_sale"),
+)
+async def export_audit(request: AnyRequest, services: NamedDependency[Services], sale: Sale = None) -> Stream:
+    """The whole list as a table for a spreadsheet (CSV, UTF-8), the newest first."""
+    await identity.require_live_operator(request, services, "viewer")
+    return await csv_of_audit(services, sale)
+
+
+async def csv_of_audit(services: Services, sale: str | None) -> Stream:
+    """The table as a file, read from the database in parts. Raises UnknownSale."""
+    parts = await services.threads(records.audit_csv, services, sale)
+
+    async def read() -> AsyncIterator[str]:
+        while (part := await services.threads(next, parts, "")) != "":
+            yield part
+
+    name = f"audit-{sale}.csv" if sale else "audit.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Stream(read, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+HANDLERS = [sign_in, list_orders, list_audit, export_audit]

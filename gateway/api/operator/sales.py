@@ -6,24 +6,20 @@ from typing import Annotated, Any
 
 from litestar import Request, Response, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import FromPath, HeaderParameter, JSONBody
 
 from gateway import identity, operating
-from gateway.bodies import FiguresBody, OperatorSaleBody, OperatorSaleList
+from gateway.api.operator.answers import BODY, MINE, Cursor, Limit, tagged
+from gateway.bodies.operator import FiguresBody, OperatorSaleBody, OperatorSaleList
 from gateway.documenting import refuses
 from gateway.inputs import Action, NewSale, SaleChange
 from gateway.refusals import IfMatchMissing, VersionStale
 from gateway.services import Services
 
 AnyRequest = Request[Any, Any, Any]
-Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the part before")]
-Limit = Annotated[int, QueryParameter(description="1 to 200", ge=1, le=200)]
-
-_MINE = ("two_identities", "not_signed_in", "forbidden", "foreign_request", "unavailable")
-_BODY = ("unreadable_body", "unsupported_media_type", "bad_fields")
 
 
-@get("/sales", tags=["operator"], responses=refuses(*_MINE, "bad_fields"))
+@get("/sales", tags=["operator"], responses=refuses(*MINE, "bad_fields"))
 async def list_sales(
     request: AnyRequest, services: NamedDependency[Services], cursor: Cursor = None, limit: Limit = 50
 ) -> OperatorSaleList:
@@ -37,7 +33,7 @@ async def list_sales(
     guards=[identity.operators_only],
     tags=["operator"],
     status_code=201,
-    responses=refuses(*_MINE, *_BODY),
+    responses=refuses(*MINE, *BODY),
 )
 async def create_sale(
     data: JSONBody[NewSale], request: AnyRequest, services: NamedDependency[Services]
@@ -46,16 +42,16 @@ async def create_sale(
     principal = await identity.require_live_operator(request, services, "operator")
     body = await services.threads(operating.create_sale, services, principal, data)
     await services.snapshot.renew()
-    return _tagged(body, 201)
+    return tagged(body, 201)
 
 
-@get("/sales/{sale:str}", tags=["operator"], responses=refuses(*_MINE, "unknown_sale"))
+@get("/sales/{sale:str}", tags=["operator"], responses=refuses(*MINE, "unknown_sale"))
 async def read_sale(
     sale: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
 ) -> Response[OperatorSaleBody]:
     """One sale by its slug; its version is the ETag."""
     await identity.require_live_operator(request, services, "viewer")
-    return _tagged(await services.threads(operating.read_sale, services, sale))
+    return tagged(await services.threads(operating.read_sale, services, sale))
 
 
 @patch(
@@ -63,7 +59,7 @@ async def read_sale(
     guards=[identity.operators_only],
     tags=["operator"],
     responses=refuses(
-        *_MINE, *_BODY, "unknown_sale", "sale_frozen", "precondition_required", "precondition_failed"
+        *MINE, *BODY, "unknown_sale", "sale_frozen", "precondition_required", "precondition_failed"
     ),
 )
 async def change_sale(
@@ -81,7 +77,7 @@ async def change_sale(
     version = _version(if_match)
     body = await services.threads(operating.change_sale, services, principal, sale, version, data)
     await services.snapshot.renew()
-    return _tagged(body)
+    return tagged(body)
 
 
 @post(
@@ -89,7 +85,7 @@ async def change_sale(
     guards=[identity.operators_only],
     tags=["operator"],
     status_code=200,
-    responses=refuses(*_MINE, *_BODY, "unknown_sale", "unknown_action", "illegal_move"),
+    responses=refuses(*MINE, *BODY, "unknown_sale", "unknown_action", "illegal_move"),
 )
 async def act(
     sale: FromPath[str],
@@ -98,17 +94,17 @@ async def act(
     services: NamedDependency[Services],
     data: JSONBody[Action | None] = None,
 ) -> Response[OperatorSaleBody]:
-    """publish, open, pause, halt, resume, drain, close, cancel, set-rate, set-capacity or announce."""
+    """publish, open, pause, halt, resume, drain, close, cancel, set-rate, set-capacity, announce or extend-holds."""
     principal = await identity.require_live_operator(request, services, "operator")
     body = await services.threads(operating.act, services, principal, sale, action, data)
     await services.snapshot.renew()
-    return _tagged(body)
+    return tagged(body)
 
 
 @get(
     "/sales/{sale:str}/figures",
     tags=["operator"],
-    responses=refuses(*_MINE, "unknown_sale", "room_unavailable"),
+    responses=refuses(*MINE, "unknown_sale", "room_unavailable"),
 )
 async def figures(
     sale: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
@@ -116,10 +112,6 @@ async def figures(
     """Line, checkout, stock and orders of a sale as they are now, and the calls of the last minutes."""
     await identity.require_live_operator(request, services, "viewer")
     return await operating.figures(services, sale)
-
-
-def _tagged(body: OperatorSaleBody, status: int = 200) -> Response[OperatorSaleBody]:
-    return Response(body, status_code=status, headers={"ETag": f'"{body.version}"'})
 
 
 def _version(if_match: str | None) -> int:

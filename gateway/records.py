@@ -1,0 +1,137 @@
+"""What operators look up: orders of all buyers, and who changed what. Decides nothing; knows no HTTP. Blocks; runs in threads."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from gateway.bodies.operator import AuditBody, AuditList, OperatorOrderBody, OperatorOrderList
+from gateway.bodies.problems import FieldFault
+from gateway.checkout import line_body
+from gateway.refusals import BadFields
+from shop.accounts.operators import list_operators
+from shop.orders import read
+from shop.orders.rules import OrderState
+from shop.sales import audit, reading
+
+if TYPE_CHECKING:
+    from gateway.services import Services
+
+CSV_COLUMNS = ("at", "operator", "operator_id", "action", "sale", "subject", "detail")
+# A table's program takes a cell that begins so for a formula, and runs it.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+_AT_ONCE = 200
+
+
+def list_orders(
+    services: Services, sale: str | None, state: str | None, cursor: str | None = None, limit: int = 50
+) -> OperatorOrderList:
+    """Decided orders, the newest first. Raises UnknownSale, BadFields or InvalidFields."""
+    if state is not None and state not in list(OrderState):
+        raise BadFields([FieldFault(field="state", message="must be one of " + ", ".join(OrderState))])
+    page = read.list_all_orders(
+        services.db,
+        sale_id=reading.read_sale(services.db, sale).sale_id if sale is not None else None,
+        states=[OrderState(state)] if state is not None else (),
+        cursor=cursor,
+        limit=limit,
+    )
+    return OperatorOrderList(items=[_order_body(order) for order in page.items], next_cursor=page.next_cursor)
+
+
+def list_audit(
+    services: Services,
+    sale: str | None = None,
+    action: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+) -> AuditList:
+    """What operators changed, the newest first, of one sale or of one kind. Raises UnknownSale, or BadFields for a bad cursor."""
+    if cursor is not None and not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
+        raise BadFields([FieldFault(field="cursor", message="must be a next_cursor of this list")])
+    limit = max(1, min(limit, 200))
+    rows = audit.list_audit(
+        services.db,
+        subject=reading.read_sale(services.db, sale).sale_id if sale is not None else None,
+        action=action,
+        before=int(cursor) if cursor else None,
+        limit=limit,
+    )
+    return AuditList(
+        items=_audit_bodies(services, rows, _names(services)),
+        next_cursor=str(rows[-1].audit_id) if len(rows) == limit else None,
+    )
+
+
+def audit_csv(services: Services, sale: str | None = None) -> Iterator[str]:
+    """The whole list as a table, the newest first, in parts. Raises UnknownSale before the first of them."""
+    subject = reading.read_sale(services.db, sale).sale_id if sale is not None else None
+    return _audit_parts(services, subject, _names(services))
+
+
+def _audit_parts(services: Services, subject: str | None, names: Mapping[str, str]) -> Iterator[str]:
+    yield _csv([CSV_COLUMNS])
+    before: int | None = None
+    while rows := audit.list_audit(services.db, subject=subject, before=before, limit=_AT_ONCE):
+        yield _csv(
+            (
+                *(body.at.isoformat(), body.operator or "", body.operator_id, body.action),
+                *(body.sale or "", body.subject, msgspec.json.encode(body.detail).decode()),
+            )
+            for body in _audit_bodies(services, rows, names)
+        )
+        before = rows[-1].audit_id
+
+
+def _csv(rows: Iterator[tuple[str, ...]] | Sequence[tuple[str, ...]]) -> str:
+    out = io.StringIO()
+    csv.writer(out).writerows([_harmless(cell) for cell in row] for row in rows)
+    return out.getvalue()
+
+
+def _harmless(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULAS) else cell
+
+
+def _names(services: Services) -> dict[str, str]:
+    return {one.operator_id: one.name for one in list_operators(services.db, services.kit)}
+
+
+def _audit_bodies(
+    services: Services, rows: Sequence[audit.AuditRow], names: Mapping[str, str]
+) -> list[AuditBody]:
+    slugs = reading.slugs_of(services.db, {row.subject for row in rows})
+    return [
+        AuditBody(
+            audit_id=row.audit_id,
+            operator_id=row.operator_id,
+            action=row.action,
+            subject=row.subject,
+            detail=row.detail,
+            at=row.at,
+            operator=names.get(row.operator_id),
+            sale=slugs.get(row.subject),
+        )
+        for row in rows
+    ]
+
+
+def _order_body(order: read.Order) -> OperatorOrderBody:
+    return OperatorOrderBody(
+        order_id=order.order_id,
+        sale=order.sale,
+        account_id=order.account_id,
+        state=order.state,
+        seq=order.seq,
+        total=order.total,
+        currency=order.currency,
+        lines=[line_body(line) for line in order.lines],
+        accepted_at=order.accepted_at,
+        reason=order.reason,
+        review_reason=order.review_reason,
+        hold_expires_at=order.hold_expires_at,
+    )

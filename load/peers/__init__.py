@@ -1,0 +1,1 @@
+"""Plain, fair baselines: what the product's paths are measured against, in the simplest honest form."""
