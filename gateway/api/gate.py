@@ -55,7 +55,8 @@ async def serve_verify(scope: Scope, _receive: Receive, send: Send) -> None:
         await _send_problem(scope, send, problem_of(refusal))
         return
     kept = names.cookies_of_the_site(header(scope, b"cookie") or "", secure=services.settings.secure)
-    told = names.identity(admission) | ({"Cookie": kept} if kept else {})
+    # Said even when nothing is left: a proxy that copies a header which is not there may keep the client's.
+    told = names.identity(admission) | {"Cookie": kept}
     headers = [_line(name, value) for name, value in told.items()]
     await send({"type": "http.response.start", "status": 204, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
