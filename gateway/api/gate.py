@@ -6,12 +6,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
-import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
@@ -26,15 +25,28 @@ from gateway.documenting import refuses
 from gateway.gate import Knock
 from gateway.identity import cookie
 from gateway.inputs import CodeForPass
-from gateway.plain import Header, Receive, Scope, Send, cookies, header, plain, send_bytes
-from gateway.problems import MEDIA_TYPE, Problem, body_of, headers_of, problem_of
+from gateway.plain import (
+    Answer,
+    Header,
+    Receive,
+    Scope,
+    Send,
+    cookies,
+    headers_of,
+    instead,
+    send_answer,
+    text_of,
+)
+from gateway.problems import problem_answer
 from gateway.refusals import BadFields, CodeSpent, GatewayRefused, NoPass
+from gateway.security import GATE
 from gateway.services import Services, services_of
 from waiting_room.passes import Pass
 
 AnyRequest = Request[Any, Any, Any]
 
 REDIRECT, PLAIN_401 = "303", "401"
+_CHALLENGE: Header = (b"www-authenticate", b"Admission-Pass")
 _ASKED = frozenset({"sale", "sale_id", "site", "answer"})
 
 
@@ -43,23 +55,23 @@ _ASKED = frozenset({"sale", "sale_id", "site", "answer"})
 
 async def serve_verify(scope: Scope, _receive: Receive, send: Send) -> None:
     """204 with who it is, else 401, or 303 to the line."""
-    services = services_of(scope)
     try:
-        knock, answer = _knock(services, scope)
-        sale_id = gate.sale_id_of(services, knock)
-        admission = gate.read_pass(services, sale_id, _shown(services, scope, sale_id))
-        if admission is None:
-            await _turn_away(services, scope, send, knock, answer)
-            return
+        answer = _verified(services_of(scope), scope, headers_of(scope))
     except GatewayRefused as refusal:
-        await _send_problem(scope, send, problem_of(refusal))
-        return
-    kept = names.cookies_of_the_site(header(scope, b"cookie") or "", secure=services.settings.secure)
+        answer = problem_answer(refusal, scope["path"])
+    await send_answer(send, answer)
+
+
+def _verified(services: Services, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer:
+    knock, how = _knock(services, scope)
+    sale_id = gate.sale_id_of(services, knock)
+    admission = gate.read_pass(services, sale_id, _shown(services, headers, sale_id))
+    if admission is None:
+        return _turned_away(services, headers, knock, how)
+    kept = names.cookies_of_the_site(text_of(headers, b"cookie") or "", secure=services.settings.secure)
     # Said even when nothing is left: a proxy that copies a header which is not there may keep the client's.
     told = names.identity(admission) | {"Cookie": kept}
-    headers = [_line(name, value) for name, value in told.items()]
-    await send({"type": "http.response.start", "status": 204, "headers": headers})
-    await send({"type": "http.response.body", "body": b""})
+    return Answer(204, tuple(_line(name, value) for name, value in told.items()))
 
 
 def _knock(services: Services, scope: Scope) -> tuple[Knock, str]:
@@ -76,31 +88,24 @@ def _knock(services: Services, scope: Scope) -> tuple[Knock, str]:
     return Knock(asked.get("sale"), asked.get("sale_id"), site), asked.get("answer", REDIRECT)
 
 
-def _shown(services: Services, scope: Scope, sale_id: str) -> str | None:
+def _shown(services: Services, headers: Mapping[bytes, bytes], sale_id: str) -> str | None:
     """The pass in the header, else in the cookie of the sale."""
-    shown = header(scope, names.PASS_HEADER.encode())
-    return shown or cookies(scope).get(names.pass_cookie(sale_id, secure=services.settings.secure))
+    kept = names.pass_cookie(sale_id, secure=services.settings.secure)
+    return text_of(headers, names.PASS_HEADER.encode()) or cookies(headers).get(kept)
 
 
-async def _turn_away(services: Services, scope: Scope, send: Send, knock: Knock, answer: str) -> None:
+def _turned_away(services: Services, headers: Mapping[bytes, bytes], knock: Knock, how: str) -> Answer:
     """Browsers to the line, with the sealed way back; programs learn that they need a pass."""
-    problem = replace(problem_of(NoPass()), headers={"WWW-Authenticate": "Admission-Pass"})
-    if "text/html" not in (header(scope, b"accept") or ""):
-        await _send_problem(scope, send, problem)
-        return
-    method = header(scope, b"x-forwarded-method") or "GET"
-    target = header(scope, b"x-forwarded-uri") if method in ("GET", "HEAD") else None
+    told = problem_answer(NoPass(), GATE)
+    told = told._replace(headers=(*(line for line in told.headers if line[0] != _CHALLENGE[0]), _CHALLENGE))
+    if b"text/html" not in headers.get(b"accept", b""):
+        return told
+    method = text_of(headers, b"x-forwarded-method") or "GET"
+    target = text_of(headers, b"x-forwarded-uri") if method in ("GET", "HEAD") else None
     where = gate.way_in(services, gate.sale_of(services, knock), knock.site, target or "/")
-    if answer == PLAIN_401:
-        await _send_problem(scope, send, problem, (names.ROOM.lower().encode(), where.encode()))
-        return
-    await send_bytes(send, 303, ((b"location", where.encode()),), b"")
-
-
-async def _send_problem(scope: Scope, send: Send, problem: Problem, *more: Header) -> None:
-    headers = [_line(name, value) for name, value in headers_of(problem).items()]
-    body = msgspec.json.encode(body_of(problem, scope["path"]))
-    await send_bytes(send, problem.status, ((b"content-type", MEDIA_TYPE.encode()), *headers, *more), body)
+    if how == PLAIN_401:
+        return told._replace(headers=(*told.headers, _line(names.ROOM, where)))
+    return Answer(303, (_line("Location", where),))
 
 
 def _line(name: str, value: str) -> Header:
@@ -111,7 +116,7 @@ def _line(name: str, value: str) -> Header:
     "/verify",
     tags=["gate"],
     status_code=204,
-    middleware=[plain(serve_verify)],
+    middleware=[instead(serve_verify)],
     responses={
         **refuses("no_pass", "unknown_site", "unknown_sale", "bad_fields", "unavailable"),
         303: ResponseSpec(None, description="A browser without a pass is led to the line (`Location`)"),

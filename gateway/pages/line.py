@@ -25,7 +25,7 @@ from gateway.pages.render import (
     services_with,
     visitor_of,
 )
-from gateway.pages.words import time_left
+from gateway.pages.words import face_of, time_left
 from gateway.problems import Problem
 from gateway.refusals import NotSignedIn, NotVerified, TooManyPolls
 from gateway.services import Services
@@ -94,13 +94,16 @@ async def render_line(request: AnyRequest, slug: str, problem: Problem | None = 
 def _values(services: Services, visitor: Visitor, place: TicketBody, way: Progress) -> dict[str, Any]:
     words, sale = visitor.words, services.snapshot.sale(place.sale)
     sentences = dict(words.sentences())
-    key = "title-lobby" if place.state == "waiting" and place.ahead is None else f"title-{place.state}"
+    reason = place.estimate.reason if place.estimate else None
+    face = face_of(place.state, reason.code if reason else None)
+    key = "title-lobby" if face in ("waiting", "paused") and place.ahead is None else f"title-{face}"
     left = time_left(place.turn_expires_at, datetime.now(UTC)) if place.turn_expires_at else ""
     title = sentences[key].replace("{ahead}", words.number(place.ahead or 0)).replace("{left}", left)
     return {
         "sale": sale,
-        "joinable": place.state in ("left", "lapsed"),
         "place": place,
+        "face": face,
+        "reason": reason,
         "title": f"{title} · {sale.title}",
         "refresh_s": refresh_s(place),
         "poll_ceiling_ms": services.settings.poll_ceiling_ms,

@@ -10,15 +10,15 @@ const styles = {
   datetime: new Intl.DateTimeFormat(language, { month: "short", day: "numeric", weekday: "short", hour: "numeric", minute: "2-digit" }),
 };
 
-// How far the server's clock is ahead of this one, in ms.
-let ahead = Number(root.dataset.now) - Date.now();
+// The server's clock less the time since this page began, in ms. The reader's clock may be wrong, and may be set meanwhile.
+let began = Number(root.dataset.now);
 
-export const serverNow = () => Date.now() + ahead;
+export const serverNow = () => began + performance.now();
 
 /** Set the clock by an answer: `iso` is when the server wrote it, `tookMs` how long the question was under way. */
 export function setClock(iso, tookMs = 0) {
   const at = Date.parse(iso);
-  if (Number.isFinite(at)) ahead = at + tookMs / 2 - Date.now();
+  if (Number.isFinite(at)) began = at + tookMs / 2 - performance.now();
 }
 
 export const number = (value) => numbers.format(value);
@@ -31,7 +31,7 @@ export function showMoments(within = document) {
   }
 }
 
-/** "1:58", "1:02:03"; never below 0:00. */
+/** "1:58", "1:02:03"; never below 0:00. `gateway/pages/words/figures.py` says the same on the server. */
 export function timeLeft(ms) {
   const all = Math.max(0, Math.ceil(ms / 1000));
   const two = (value) => String(value).padStart(2, "0");

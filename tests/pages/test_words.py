@@ -14,7 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.pages.language import LOCALES, preferred, same_site, translations, words_in
-from gateway.pages.words import time_left
+from gateway.pages.words import face_of, time_left
+from waiting_room.estimate import Reason
 from waiting_room.states import TicketState
 from waiting_room.window import Phase
 
@@ -80,7 +81,7 @@ def test_placeholders_are_the_same_in_both_languages() -> None:
         if message.id:
             wrong = [str(error) for error in message.check()]
             assert not wrong, message.id
-            for mark in ("{low}", "{high}", "{n}", "{ahead}", "{left}"):
+            for mark in ("{low}", "{high}", "{n}", "{ahead}", "{left}", "{time}"):
                 assert (mark in str(message.id)) == (mark in str(message.string)), message.id
 
 
@@ -129,12 +130,15 @@ def test_money_and_moments_are_written_as_readers_expect() -> None:
 @pytest.mark.parametrize("locale", LOCALES)
 def test_every_state_and_phase_has_words(locale: str) -> None:
     words = words_in(locale)
-    assert {state for state, _ in words.headlines()} == set(TicketState)
-    assert {state for state, _ in words.leads()} == set(TicketState)
+    faces = {face_of(state, reason) for state in TicketState for reason in (None, *Reason)}
+    assert faces > set(TicketState)
+    assert {face for face, _ in words.headlines()} == faces
+    assert {face for face, _ in words.leads()} == faces
     sentences = dict(words.sentences())
-    for state in TicketState:
-        assert f"title-{state}" in sentences
-        assert f"state-{state}" in sentences
+    for face in faces:
+        assert f"title-{face}" in sentences
+        assert f"state-{face}" in sentences
+    assert {reason for reason, _ in words.reasons()} == set(Reason)
     for phase in Phase:
         assert words.phase_word(phase) != phase.value
         assert words.phase_meaning(phase)

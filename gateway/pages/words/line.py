@@ -9,24 +9,38 @@ STATE_TONES = {
     "admitted": "in",
     "done": "in",
     "missed": "wait",
+    "paused": "wait",
+    "rebuilding": "wait",
     "all_held": "wait",
     "left": "rest",
     "lapsed": "rest",
     "sold_out": "rest",
     "closed": "rest",
 }
+OUTLOOK_TONES = {"likely": "go", "uncertain": "wait", "unlikely": "stop", "gone": "stop"}
 STATE_STEPS = {"called": 2, "missed": 2, "admitted": 3, "done": 5}
 
 
+# A waiting buyer whose line stands still is shown that, with the same place. The reasons of an estimate name it.
+STANDSTILLS = frozenset({"paused", "rebuilding"})
+
+
+def face_of(state: str, reason: str | None) -> str:
+    """The face that a place wears on its page: its state, or why the line of a waiting buyer stands; `line.js` says the same."""
+    return reason if state == "waiting" and reason in STANDSTILLS else state
+
+
 class LineWords(Figures):
-    """Words for the states of a ticket."""
+    """Words for the faces of a place."""
 
     def headlines(self) -> list[tuple[str, str]]:
-        """The headline of every state of a ticket."""
+        """The headline of every face."""
         _ = self._gettext
         return [
             ("lobby", _("You are early, and your place is kept")),
             ("waiting", _("You are in line")),
+            ("paused", _("The line is paused, and your place is kept")),
+            ("rebuilding", _("The line is being put together again")),
             ("called", _("It is your turn")),
             ("missed", _("You missed your turn, but it is not lost")),
             ("admitted", _("The checkout is open for you")),
@@ -44,6 +58,14 @@ class LineWords(Figures):
         return [
             ("lobby", _("When the sale starts, people are called in the order of their numbers.")),
             ("waiting", _("We call people strictly in order. When it is your turn, this page tells you.")),
+            (
+                "paused",
+                _("Nobody is called, so nobody overtakes you. It goes on as soon as the shop says so."),
+            ),
+            (
+                "rebuilding",
+                _("There was a fault. Your number stays the same, and this page goes on by itself."),
+            ),
             ("called", _("Start your checkout before the time is up. Nothing is bought yet.")),
             ("missed", _("Press “I am here” in time, and you are the next to be called.")),
             ("admitted", _("Choose what you want and place your order.")),
@@ -74,15 +96,15 @@ class LineWords(Figures):
         ]
 
     def reasons(self) -> list[tuple[str, str]]:
-        """Why an estimate got longer."""
+        """Why an estimate is missing or got longer; `{time}` stands for the moment."""
         _ = self._gettext
         return [
-            ("paused", _("The shop has paused the line for a moment.")),
-            ("rate_lowered", _("The shop calls fewer people at a time now.")),
-            ("capacity_lowered", _("The shop has fewer places in checkout now.")),
-            ("checkout_slow", _("Those in checkout take longer than before.")),
-            ("stock_held", _("What is left is held by buyers in checkout.")),
-            ("rebuilding", _("The line is being put together again after a fault. Your place is safe.")),
+            ("paused", _("The shop paused the line at {time}.")),
+            ("rate_lowered", _("The shop has called fewer people at a time since {time}.")),
+            ("capacity_lowered", _("The shop has had fewer places in checkout since {time}.")),
+            ("checkout_slow", _("Those in checkout have taken longer than before since {time}.")),
+            ("stock_held", _("Buyers in checkout have held what is left since {time}.")),
+            ("rebuilding", _("After a fault at {time} the line is being put together again.")),
             ("no_history", _("The line has only just begun to move.")),
         ]
 
@@ -95,6 +117,8 @@ class LineWords(Figures):
             ("ahead", _("{ahead} people ahead of you")),
             ("title-lobby", _("In line")),
             ("title-waiting", _("({ahead}) In line")),
+            ("title-paused", _("({ahead}) Paused")),
+            ("title-rebuilding", _("One moment")),
             ("title-called", _("● Your turn, {left} left")),
             ("title-missed", _("● You missed your turn")),
             ("title-admitted", _("✓ Checkout is open")),
@@ -108,6 +132,9 @@ class LineWords(Figures):
 
     def state_tone(self, state: str) -> str:
         return STATE_TONES.get(state, "")
+
+    def outlook_tone(self, outlook: str) -> str:
+        return OUTLOOK_TONES.get(outlook, "")
 
     def state_step(self, state: str) -> int:
         return STATE_STEPS.get(state, 1)
