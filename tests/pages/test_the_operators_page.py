@@ -64,7 +64,7 @@ def test_a_draft_is_filled_in_previewed_published_and_opened(visit: Visit, witne
     expect(page.locator(".preview-bar")).to_contain_text("It is not public")
     expect(page.locator(".price")).to_have_text("₩1,200")
     page.get_by_role("link", name="The waiting page").click()
-    expect(page.get_by_text("people ahead of you")).to_be_visible()
+    expect(page.get_by_text("people ahead of you", exact=True)).to_be_visible()
     stranger = visit(f"/sales/{slug}")
     expect(stranger.locator("h1")).to_have_text("There is no such sale")
     page.get_by_role("button", name="Publish").click()
