@@ -9,6 +9,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 
 import msgspec
@@ -39,6 +40,7 @@ from gateway.watching import Watch
 from shop.accounts.sessions import live_sessions
 from shop.orders.receipt import ReceiptKeys
 from shop.storage.database import LOCK_WAIT_S
+from waiting_room.digests import Digests
 from waiting_room.passes import PassReader, PassSigner, jwks
 from waiting_room.polling import PollLimits
 from waiting_room.room import Room
@@ -73,7 +75,8 @@ def create_app(settings: Settings) -> Litestar:
         lifespan=[_lifespan],
         logging_config=None,
     )
-    app.asgi_handler = Layer(app.asgi_handler, settings, services.metrics, [settings.simulator_url])
+    crowd = {last: partial(answerer, services) for last, answerer in line.CROWD.items()}
+    app.asgi_handler = Layer(app.asgi_handler, settings, services.metrics, [settings.simulator_url], crowd)
     return app
 
 
@@ -106,6 +109,7 @@ def build_services(settings: Settings) -> Services:
         redis_sync=redis_sync,
         rq_redis=rq_redis,
         room=room,
+        digests=Digests(room, polls=limits),
         lanes=Lanes(
             redis,
             max_age_s=settings.lane_max_age_s,
@@ -152,6 +156,7 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
     await services.snapshot.renew()
     tasks = [
         asyncio.create_task(services.snapshot.run()),
+        asyncio.create_task(services.digests.run(services.snapshot.going_on)),
         asyncio.create_task(_lay_down_metrics(services.metrics)),
     ]
     try:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from shop.payments.providers import Provider
     from shop.storage.database import Database
     from shop.vault import Vault
+    from waiting_room.digests import Digests
     from waiting_room.passes import PassReader, PassSigner
     from waiting_room.room import Room
     from waiting_room.ticket import TicketKeys
@@ -58,6 +59,7 @@ class Services:
     redis_sync: Redis
     rq_redis: Redis
     room: Room
+    digests: Digests
     lanes: Lanes
     lane_reader: LaneReader
     bells: Bells

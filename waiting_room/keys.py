@@ -20,7 +20,8 @@ Redis Cluster and every script touches one slot only.
 | standby       | zset   | token of a controller that stands by -> when it last asked for the lead (unix ms)               |
 | outcomes      | list   | `jti outcome` appended by whoever ended or rejected an order, read by the next tick               |
 | calls         | stream | the call log, copied to the database within a second                                             |
-| digest        | string | the shared state as one value, rewritten by the leader a few times a second                      |
+| digest        | string | what answers the polls of those who wait, as one value, rewritten by the leader a few times a second |
+| gone          | list   | numbers above all called ones whose holders left the line or took another place, as they did so    |
 | lane          | list   | accepted orders as JSON, in the order of acceptance                                              |
 | lane:open     | string | the lane accepts orders (set when the store was confirmed)                                       |
 | lane:accepted | string | counter behind `accepted_no`                                                                     |
@@ -129,6 +130,10 @@ class SaleKeys:
     @property
     def digest(self) -> str:
         return self._key("digest")
+
+    @property
+    def gone(self) -> str:
+        return self._key("gone")
 
     @property
     def lane(self) -> str:
