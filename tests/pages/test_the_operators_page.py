@@ -38,7 +38,7 @@ def new_slug() -> str:
 
 
 def test_a_draft_is_filled_in_previewed_published_and_opened(visit: Visit, witness: Witness) -> None:
-    witness.foreseen = ("422",)
+    witness.foreseen = ("422", "404")  # a bad form, and the draft for a stranger
     page, slug = visit("/", timezone_id="Asia/Seoul"), new_slug()
     log_in_operator(page, "/operator/sales/new")
     expect(page.locator("#zone")).to_have_value("Asia/Seoul")
