@@ -17,8 +17,8 @@ from gateway.identity import (
     start_browser_session,
 )
 from gateway.inputs import Credentials
+from gateway.onward import same_site
 from gateway.pages.account import login_again
-from gateway.pages.language import same_site
 from gateway.pages.render import (
     REFUSALS,
     AnyRequest,

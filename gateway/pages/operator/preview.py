@@ -77,6 +77,7 @@ async def preview_line(request: AnyRequest, sale: FromPath[str]) -> Response[str
         window=window,
         may_change=may_change(principal),
         done="",
+        onward=f"/sales/{sale}/checkout",
         **line_values(services, visitor, known, place, Progress(WAITING, 62.0)),
     )
 
