@@ -113,12 +113,18 @@ class PrivateMariaDB(PrivateServer):
         return f"mysql+pymysql://root@localhost/{database}?unix_socket={self.socket}&charset=utf8mb4"
 
     @property
+    def _scratch(self) -> Path:
+        """For temporary tables. A server that starts clears this folder, so that two must never share one."""
+        return self.folder.resolve() / "tmp"
+
+    @property
     def has_data(self) -> bool:
         """Whether the data folder was made by an earlier start."""
         return (self.folder / "installed").exists()
 
     def prepare(self) -> None:
         """Install the system tables once per data folder; a folder that was left half-made is made again."""
+        self._scratch.mkdir(exist_ok=True)
         if self.has_data:
             return
         shutil.rmtree(self.data, ignore_errors=True)
@@ -148,6 +154,7 @@ class PrivateMariaDB(PrivateServer):
         return [
             *(self._server(), "--no-defaults", *self._as_user()),
             *(f"--datadir={self.data}", f"--socket={self.socket}", f"--pid-file={self.data / 'server.pid'}"),
+            f"--tmpdir={self._scratch}",
             *("--skip-networking", "--character-set-server=utf8mb4", "--max-connections=400"),
             *(
                 "--innodb-buffer-pool-size=64M",

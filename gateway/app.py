@@ -9,6 +9,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from importlib.metadata import version
 
 import msgspec
@@ -26,6 +27,7 @@ from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
 from gateway.bounded import AttemptLimiter, BoundedPool, PollLimiter
 from gateway.documenting import openapi
+from gateway.figures import encoded_figures
 from gateway.gauges import gauges_of
 from gateway.identity import Sessions, guard_changes
 from gateway.metrics import Metrics
@@ -34,8 +36,11 @@ from gateway.reading import JsonBody, PatientRequest
 from gateway.security import Layer
 from gateway.services import Services
 from gateway.snapshot import Snapshot
+from gateway.watching import Watch
+from shop.accounts.sessions import live_sessions
 from shop.orders.receipt import ReceiptKeys
 from shop.storage.database import LOCK_WAIT_S
+from waiting_room.digests import Digests
 from waiting_room.passes import PassReader, PassSigner, jwks
 from waiting_room.polling import PollLimits
 from waiting_room.room import Room
@@ -70,7 +75,8 @@ def create_app(settings: Settings) -> Litestar:
         lifespan=[_lifespan],
         logging_config=None,
     )
-    app.asgi_handler = Layer(app.asgi_handler, settings, services.metrics, [settings.simulator_url])
+    crowd = {last: partial(answerer, services) for last, answerer in line.CROWD.items()}
+    app.asgi_handler = Layer(app.asgi_handler, settings, services.metrics, [settings.simulator_url], crowd)
     return app
 
 
@@ -103,6 +109,7 @@ def build_services(settings: Settings) -> Services:
         redis_sync=redis_sync,
         rq_redis=rq_redis,
         room=room,
+        digests=Digests(room, polls=limits),
         lanes=Lanes(
             redis,
             max_age_s=settings.lane_max_age_s,
@@ -123,6 +130,10 @@ def build_services(settings: Settings) -> Services:
         pass_reader=PassReader(passes.by_id),
         jwks=msgspec.json.encode(jwks(passes.by_id)),
         snapshot=Snapshot(db, room, limits),
+        watch=Watch(
+            lambda sale: encoded_figures(services, sale),
+            lambda ids: services.threads(services.db.read, live_sessions, ids),
+        ),
         polls=PollLimiter(),
         attempts=AttemptLimiter(),
         metrics=Metrics(settings.data_dir / "metrics"),
@@ -141,14 +152,17 @@ def build_services(settings: Settings) -> Services:
 async def _lifespan(app: Litestar) -> AsyncIterator[None]:
     services: Services = app.state.services
     asyncio.get_running_loop().set_default_executor(services.blocking)
+    services.watch.close_when_told()
     await services.snapshot.renew()
     tasks = [
         asyncio.create_task(services.snapshot.run()),
+        asyncio.create_task(services.digests.run(services.snapshot.going_on)),
         asyncio.create_task(_lay_down_metrics(services.metrics)),
     ]
     try:
         yield
     finally:
+        services.watch.close()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -6,6 +6,7 @@ the answer. Nothing here touches the database. Knows no HTTP and no cookies.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from gateway.refusals import NotSignedIn
 from gateway.views import moment
 from waiting_room import ticket as tickets
 from waiting_room.passes import Pass
-from waiting_room.refusals import InvalidToken, NoTicket
+from waiting_room.refusals import InvalidToken, NoTicket, RoomUnavailable
 
 if TYPE_CHECKING:
     from gateway.services import Services
@@ -47,15 +48,41 @@ async def join(
     return ticket_body(services, sale, holder, place), place.created
 
 
-async def look(
+async def poll(
     services: Services, slug: str, principal: Principal | None, ticket_token: str | None
 ) -> TicketBody:
-    """My place, by account or by ticket alone. Raises UnknownSale, NoTicket, TooManyPolls or RoomUnavailable."""
+    """My place, by account or by ticket alone: told by this process if it knows that the ticket waits, else by the room.
+
+    Raises UnknownSale, NoTicket, TooManyPolls or RoomUnavailable.
+    """
     sale = await services.snapshot.find(slug)
     holder = _holder(services, sale, principal, ticket_token)
     services.polls.admit(holder.ticket_id)
-    place = await services.room.look(sale.sale_id, holder.ticket_id, holder.shown)
+    place = services.digests.place(holder.shown) if holder.shown else None
+    if place is None:
+        place = await _ask_room(services, sale, holder)
     return ticket_body(services, sale, holder, place)
+
+
+async def look(
+    services: Services, slug: str, principal: Principal | None, ticket_token: str | None
+) -> TicketBody:
+    """As `poll`, but the room is asked first: for whoever has just changed something, perhaps through another process."""
+    sale = await services.snapshot.find(slug)
+    holder = _holder(services, sale, principal, ticket_token)
+    services.polls.admit(holder.ticket_id)
+    return ticket_body(services, sale, holder, await _ask_room(services, sale, holder))
+
+
+async def _ask_room(services: Services, sale: SaleView, holder: Holder) -> Place:
+    """The truth; while the room cannot tell it, what this process knew last, for a while."""
+    try:
+        return await services.room.look(sale.sale_id, holder.ticket_id, holder.shown)
+    except RoomUnavailable:
+        place = services.digests.place_while_away(holder.shown) if holder.shown else None
+        if place is None:
+            raise
+        return place
 
 
 async def leave(services: Services, slug: str, principal: Principal | None, ticket_token: str | None) -> None:
@@ -63,6 +90,8 @@ async def leave(services: Services, slug: str, principal: Principal | None, tick
     sale = await services.snapshot.find(slug)
     holder = _holder(services, sale, principal, ticket_token)
     await services.room.leave(sale.sale_id, holder.ticket_id, holder.shown)
+    with suppress(RoomUnavailable):
+        await services.digests.look_again(sale.sale_id)
 
 
 async def extend(

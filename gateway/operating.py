@@ -1,4 +1,4 @@
-"""What an operator does and watches: the bridge between the operator's page or API and `shop.sales`.
+"""What an operator does to sales: the bridge between the operator's page or API and `shop.sales`.
 
 After each committed change the sale is published to Redis at once, best effort: the sweeper repairs what is missed. Decides
 nothing. Knows no HTTP. Functions without `async` block and run in threads.
@@ -13,9 +13,6 @@ import msgspec
 
 from gateway.announcing import announce_sale
 from gateway.bodies.operator import (
-    FiguresBody,
-    LineFigures,
-    MinuteBody,
     OperatorItemBody,
     OperatorSaleBody,
     OperatorSaleList,
@@ -26,12 +23,9 @@ from gateway.inputs import Action, Message, NewSale, SaleChange, SaleItem
 from gateway.refusals import BadFields, UnknownAction
 from gateway.views import message_of, phase_of
 from shop.sales import acting, create, reading
-from shop.sales.figures import Figures
-from shop.sales.figures import figures as read_figures
 from shop.sales.reading import Sale
 from shop.sales.rules import Action as SaleAction
 from shop.sales.rules import Control, ItemDraft, SaleDraft
-from waiting_room.line_state import LineState
 
 if TYPE_CHECKING:
     from gateway.services import Services
@@ -93,13 +87,6 @@ def list_sales(services: Services, cursor: str | None = None, limit: int = 50) -
     return OperatorSaleList(
         items=[sale_body(services, sale) for sale in page.items], next_cursor=page.next_cursor
     )
-
-
-async def figures(services: Services, sale: str) -> FiguresBody:
-    """Everything to watch while a sale runs. Raises UnknownSale, Unavailable or RoomUnavailable."""
-    known, lane_length = await services.threads(_figures, services, sale)
-    states = await services.room.lines([known.sale.sale_id])
-    return _figures_body(known, states.get(known.sale.sale_id), lane_length)
 
 
 # ---------------------------------------------------------------- from inputs
@@ -182,13 +169,14 @@ def sale_body(services: Services, sale: Sale) -> OperatorSaleBody:
         hold_s=sale.hold_s,
         pass_s=sale.pass_s,
         over_call_limit=sale.over_call_limit,
-        items=_items(sale),
+        items=items_of(sale),
         version=sale.version,
         message=message_of(sale.message_ko, sale.message_en),
     )
 
 
-def _items(sale: Sale) -> list[OperatorItemBody]:
+def items_of(sale: Sale) -> list[OperatorItemBody]:
+    """The stock of every product of a sale."""
     return [
         OperatorItemBody(
             product_id=item.product_id,
@@ -202,44 +190,3 @@ def _items(sale: Sale) -> list[OperatorItemBody]:
         )
         for item in sale.items
     ]
-
-
-def _figures(services: Services, slug: str) -> tuple[Figures, int]:
-    known = read_figures(services.db, reading.read_sale(services.db, slug).sale_id)
-    return known, services.lane_reader.length(known.sale.sale_id)
-
-
-def _figures_body(known: Figures, state: LineState | None, lane_length: int) -> FiguresBody:
-    sale = known.sale
-    return FiguresBody(
-        sale=sale.slug,
-        title=sale.title,
-        phase=phase_of(sale, state, known.as_of),
-        control=sale.control,
-        leading=state is not None and state.leader,
-        calls_per_minute=sale.calls_per_minute,
-        capacity=sale.capacity,
-        line=_line_figures(state),
-        lane_length=lane_length,
-        stock=_items(sale),
-        orders={str(order_state): count for order_state, count in sorted(known.orders.items())},
-        calls=[MinuteBody(at=at, calls=calls) for at, calls in known.calls],
-        version=sale.version,
-        as_of=known.as_of,
-    )
-
-
-def _line_figures(state: LineState | None) -> LineFigures:
-    if state is None:
-        return LineFigures(
-            waiting=0, called=0, missed=0, shopping=0, ordering=0, now_serving=0, calls_last_minute=0
-        )
-    return LineFigures(
-        waiting=state.waiting,
-        called=state.called,
-        missed=state.missed,
-        shopping=state.shopping,
-        ordering=state.ordering,
-        now_serving=state.now_serving,
-        calls_last_minute=state.calls_last_minute,
-    )

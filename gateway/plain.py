@@ -1,13 +1,19 @@
 """Answering in plain ASGI, on the paths that a whole crowd asks all the time.
 
-A handler that documents such a path carries `middleware=[plain(serve)]`: `serve` answers in its place, below Litestar's routing and
-error handling but without its requests, dependencies and responses, which cost more than the answer itself.
+Such a path has an *answerer*: from the request's scope to an `Answer`, or a refusal. The outermost layer asks it before Litestar sees
+the request (security.py). A handler that documents the path carries `middleware=[plain(answerer)]`, so that the same answer is given
+to whatever reaches it in another way, such as with another spelling of the path.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gateway.services import services_of
+
+if TYPE_CHECKING:
+    from gateway.services import Services
 
 Scope = Any
 Receive = Any
@@ -16,8 +22,24 @@ Serve = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 
-def plain(serve: Serve) -> Callable[..., Serve]:
+class Answer(NamedTuple):
+    """One whole answer; the names of `headers` in lower case, without the body's length."""
+
+    status: int
+    headers: tuple[Header, ...]
+    body: bytes = b""
+
+
+Answerer = Callable[["Services", str, Mapping[bytes, bytes]], Awaitable[Answer]]
+"""(services, the sale's slug, the request's headers by lower-case name) -> the answer."""
+
+
+def plain(answerer: Answerer) -> Callable[..., Serve]:
     """A middleware that answers by itself; the handler behind it is never called."""
+
+    async def serve(scope: Scope, _receive: Receive, send: Send) -> None:
+        given = headers_of(scope)
+        await send_answer(send, await answerer(services_of(scope), scope["path_params"]["sale"], given))
 
     def middleware(app: Any) -> Serve:  # noqa: ARG001 - the name that Litestar passes it by
         return serve
@@ -25,17 +47,20 @@ def plain(serve: Serve) -> Callable[..., Serve]:
     return middleware
 
 
-def header(scope: Scope, name: bytes) -> str | None:
-    """The first value of a request header, given by its lower-case name."""
-    for key, value in scope["headers"]:
-        if key == name:
-            return str(value.decode("latin-1"))
-    return None
+def headers_of(scope: Scope) -> dict[bytes, bytes]:
+    """The request's headers; where a name comes twice, its first value."""
+    return dict(reversed(scope["headers"]))
 
 
-def cookies(scope: Scope) -> dict[str, str]:
+def text_of(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
+    """A header's value as text."""
+    value = headers.get(name)
+    return None if value is None else value.decode("latin-1")
+
+
+def cookies(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     """The request's cookies; ours need no quoting, so that none is undone."""
-    text = header(scope, b"cookie")
+    text = text_of(headers, b"cookie")
     return dict(_pairs(text)) if text else {}
 
 
@@ -46,8 +71,10 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
             yield name.strip(), value.strip()
 
 
-async def send_bytes(send: Send, status: int, headers: Iterable[Header], body: bytes) -> None:
-    """One whole answer."""
-    start = [*headers, (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": start})
+async def send_answer(send: Send, answer: Answer) -> None:
+    """Send it whole."""
+    status, headers, body = answer
+    if body:
+        headers = (*headers, (b"content-length", b"%d" % len(body)))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -18,6 +18,7 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from gateway import refusals as own
 from gateway.bodies.problems import FieldFault, ProblemBody
+from gateway.plain import Answer
 from shop import errors as shop
 from shop.accounts import rules as accounts
 from shop.cart import rules as cart
@@ -282,6 +283,16 @@ def problem_response(problem: Problem, instance: str) -> Response[bytes]:
         media_type=MEDIA_TYPE,
         headers=headers_of(problem),
     )
+
+
+def problem_answer(error: Exception, path: str) -> Answer:
+    """The same in plain ASGI, for the path that was asked."""
+    problem = problem_of(error)
+    if problem.status == FAULT.status:
+        log.error("fault", path=path, exc_info=error)
+    extra = {"content-type": MEDIA_TYPE, **headers_of(problem)}
+    headers = tuple((name.lower().encode(), value.encode()) for name, value in extra.items())
+    return Answer(problem.status, headers, msgspec.json.encode(body_of(problem, path)))
 
 
 PageRenderer = Callable[[AnyRequest, Problem], Response[Any]]

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from gateway.plain import Answer, Header, headers_of
+from gateway.problems import problem_answer
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp
@@ -19,7 +22,10 @@ if TYPE_CHECKING:
     from firstcome.settings import Settings
     from gateway.metrics import Metrics
 
-Headers = list[tuple[bytes, bytes]]
+Headers = list[Header]
+CrowdAnswer = Callable[[str, Mapping[bytes, bytes]], Awaitable[Answer]]
+
+CROWD_PATH = "/api/v1/sales/"
 
 # By these another server names the user it has checked, or the place a request came from. None of it is ours to believe.
 _IDENTITY = (b"x-waiting-room-", b"x-auth-", b"x-user", b"x-account", b"x-forwarded-user", b"remote-user")
@@ -39,10 +45,22 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class Layer:
-    """Wraps an application. `metrics` counts what passes; `origins` are other hosts that forms may lead to (payment pages)."""
+    """Wraps an application. `metrics` counts what passes; `origins` are other hosts that forms may lead to (payment pages).
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, origins: Iterable[str]) -> None:
+    `crowd` answers GET /api/v1/sales/{sale}/… by the last part of the path: what it answers never reaches the application.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        metrics: Metrics,
+        origins: Iterable[str],
+        crowd: Mapping[str, CrowdAnswer] | None = None,
+    ) -> None:
         self._app = app
+        self._crowd = crowd or {}
+        self._dressed: dict[tuple[bytes, ...], tuple[Header, ...]] = {}
         self._metrics = metrics
         self._proxies = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
         self._headers = _security_headers(settings.secure, origins)
@@ -53,6 +71,12 @@ class Layer:
             await self._app(scope, receive, send)
             return
         begun = time.perf_counter()
+        if scope["method"] == "GET" and scope["path"].startswith(CROWD_PATH):
+            slug, _, last = scope["path"][len(CROWD_PATH) :].partition("/")
+            answerer = self._crowd.get(last)
+            if answerer is not None and slug:
+                await self._answer(answerer, slug, last, scope, send, begun)
+                return
         scope["headers"] = self._believable(scope)
         asked = scope["method"]
         if asked == "HEAD":  # what GET would answer, without its body
@@ -73,6 +97,31 @@ class Layer:
         finally:
             route, method = scope.get("path_template", "unmatched"), asked if asked in _METHODS else "other"
             self._metrics.count(route, method, status, time.perf_counter() - begun)
+
+    async def _answer(
+        self, answerer: CrowdAnswer, slug: str, last: str, scope: Any, send: Any, begun: float
+    ) -> None:
+        """Answer without the application. No header that names a user or an address is looked at."""
+        try:
+            status, headers, body = await answerer(slug, headers_of(scope))
+        except Exception as error:  # noqa: BLE001 - refusals and faults alike are told as problems
+            status, headers, body = problem_answer(error, scope["path"])
+        start = [*headers, *self._dress(headers)]
+        if body:
+            start.append((b"content-length", b"%d" % len(body)))
+        await send({"type": "http.response.start", "status": status, "headers": start})
+        await send({"type": "http.response.body", "body": body})
+        route = f"{CROWD_PATH}{{sale}}/{last}"
+        self._metrics.count(route, "GET", status, time.perf_counter() - begun)
+
+    def _dress(self, given: tuple[Header, ...]) -> tuple[Header, ...]:
+        """The security headers that are not given already; remembered, since the crowd's answers are all alike."""
+        names = tuple([name for name, _ in given])
+        dress = self._dressed.get(names)
+        if dress is None:
+            complete = self._complete(CROWD_PATH, given)
+            dress = self._dressed[names] = tuple(complete[len(given) :])
+        return dress
 
     # ------------------------------------------------------------ requests
 

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from gateway.identity import Sessions
     from gateway.metrics import Metrics
     from gateway.snapshot import Snapshot
+    from gateway.watching import Watch
     from shop.accounts.kit import AccountKit
     from shop.orders.receipt import ReceiptKeys
     from shop.payments.providers import Provider
     from shop.storage.database import Database
     from shop.vault import Vault
+    from waiting_room.digests import Digests
     from waiting_room.passes import PassReader, PassSigner
     from waiting_room.room import Room
     from waiting_room.ticket import TicketKeys
@@ -57,6 +59,7 @@ class Services:
     redis_sync: Redis
     rq_redis: Redis
     room: Room
+    digests: Digests
     lanes: Lanes
     lane_reader: LaneReader
     bells: Bells
@@ -72,6 +75,7 @@ class Services:
     pass_reader: PassReader
     jwks: bytes
     snapshot: Snapshot
+    watch: Watch
     polls: PollLimiter
     attempts: AttemptLimiter
     metrics: Metrics

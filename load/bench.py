@@ -21,12 +21,14 @@ import click
 from firstcome.processes.serving import allow_many_connections
 from load.figures import Figure, line_of, write
 from load.generator import GeneratorFault
-from load.rows import polls
+from load.rows import lanes, polls
 
 RESULTS = Path(__file__).with_name("results") / "bench.json"
 
 PARTS: dict[str, Callable[[float], Iterator[Figure]]] = {
     "poll": polls.poll_against_empty_handler,
+    "lane": lanes.against_other_ways,
+    "lanes": lanes.two_against_one,
 }
 
 

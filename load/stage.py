@@ -231,13 +231,15 @@ class Stage:
         return waiting
 
 
-def await_true(look: Callable[[], bool], what: str, within_s: float = READY_WITHIN_S) -> None:
+def await_true(
+    look: Callable[[], bool], what: str, within_s: float = READY_WITHIN_S, *, look_every_s: float = 0.05
+) -> None:
     """Until `look` says yes; RuntimeError with `what` after `within_s` seconds."""
     deadline = time.monotonic() + within_s
     while not look():
         if time.monotonic() > deadline:
             raise RuntimeError(f"not within {within_s:.0f} s: {what}")
-        time.sleep(0.05)
+        time.sleep(look_every_s)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ LOOK_FOR_SALES_EVERY_S = 1.0
 
 
 class Controller:
-    """`token` is random text of this process; `timing` says how often it ticks and how long its leases live."""
+    """`token` is text of this process alone, its name, "~" and random text; `timing` says how often it ticks and how long its leases live."""
 
     def __init__(self, room: Room, books: Books, *, token: str, timing: Timing | None = None) -> None:
         self._room = room

@@ -17,9 +17,11 @@ Redis Cluster and every script touches one slot only.
 | ordering      | zset   | admitted ticket id with a live order -> backstop (sale clock, ms)                                |
 | window        | list   | `sale clock ms:count` of each tick that called, last 60 s                                        |
 | lease         | string | random token of the leading controller                                                          |
+| standby       | zset   | token of a controller that stands by -> when it last asked for the lead (unix ms)               |
 | outcomes      | list   | `jti outcome` appended by whoever ended or rejected an order, read by the next tick               |
 | calls         | stream | the call log, copied to the database within a second                                             |
-| digest        | string | the shared state as one value, rewritten by the leader a few times a second                      |
+| digest        | string | what answers the polls of those who wait, as one value, rewritten by the leader a few times a second |
+| gone          | list   | numbers above all called ones whose holders left the line or took another place, as they did so    |
 | lane          | list   | accepted orders as JSON, in the order of acceptance                                              |
 | lane:open     | string | the lane accepts orders (set when the store was confirmed)                                       |
 | lane:accepted | string | counter behind `accepted_no`                                                                     |
@@ -37,7 +39,8 @@ waits for its first turn and never left has no record: the line alone knows it.
 **room** fields: `store_id`, `run_id` (the server run the store was confirmed for), `clock_ms` (sale clock), `comeback_ms` (come-back
 clock), `wall_ms` (latest wall time that a tick has seen) and `rested_ms` (that time when the lead was last given up), `next_number`
 and `last_number` (the block being counted), `spare_first` and `spare_last` (the block after it), `now_serving` (highest number
-called), `window_sum` (calls in the last 60 s), `turns_ended`, `no_shows`, `gate` and `gate_since_ms`, `rate_lowered_ms`,
+called), `window_sum` (calls in the last 60 s), `turns_ended`, `no_shows`, `count_<event>` (entries of the call log; `count_left`: all
+who left, from the line too), `gate` and `gate_since_ms`, `rate_lowered_ms`,
 `capacity_lowered_ms`, `tick_id` and `tick_reply`. After a loss: `lost_ms` (when it was confirmed) and `settled_ms` (from when places
 are shown), unix ms; `turns_before` (turns up to this one may have been given); `unknown_slots` count as taken until
 `unknown_until_ms`, nobody is called until `quiet_until_ms` (sale clock). Only this package writes it.
@@ -113,6 +116,10 @@ class SaleKeys:
         return self._key("lease")
 
     @property
+    def standby(self) -> str:
+        return self._key("standby")
+
+    @property
     def outcomes(self) -> str:
         return self._key("outcomes")
 
@@ -123,6 +130,10 @@ class SaleKeys:
     @property
     def digest(self) -> str:
         return self._key("digest")
+
+    @property
+    def gone(self) -> str:
+        return self._key("gone")
 
     @property
     def lane(self) -> str:

@@ -28,6 +28,7 @@ SMALLEST_BLOCK = 10_000
 CALLS_AT_ONCE = 500
 CLERK_EVERY_S = 0.5
 NOTED_EVERY_MS = 800
+DIGEST_EVERY_MS = 250
 CLERK_AFTER_FAULT_S = 1.0
 CLERK_ENDS_WITHIN_S = 2.0
 JOINS_REMEMBERED_S = 60
@@ -70,6 +71,7 @@ class Leadership:
         self._unheard = False
         self._unbooked: type[Exception] | None = None  # why the books could not be done at the last try
         self._noted_ms = 0
+        self._digest_ms = 0
         self._copied: tuple[TickReply, TickReply] | None = None  # the ticks before and after the last copying
         self._confirmation = Confirmation(sale_id, room, books, token=token, lease_ms=timing.lease_ms)
 
@@ -134,6 +136,7 @@ class Leadership:
         self._unanswered = None
         if isinstance(reply, TickReply):
             self._take_note(beat, reply)
+            await self._tell_processes()
         elif reply is TickRefusal.NOT_LEADER:
             self._log.warning("lost_the_lead")
             self.leading = False
@@ -141,6 +144,13 @@ class Leadership:
         else:
             self._forget()
             self._call_clerk(reply)
+
+    async def _tell_processes(self) -> None:
+        """Write the digest, about every second beat: processes answer the crowd from it."""
+        now_ms = monotonic_ms()
+        if now_ms - self._digest_ms >= DIGEST_EVERY_MS:
+            await self._room.write_digest(self.sale_id, self._token)
+            self._digest_ms = now_ms
 
     def _next_beat(self) -> Beat:
         now_ms = monotonic_ms()

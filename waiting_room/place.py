@@ -18,11 +18,9 @@ from waiting_room.window import Phase, Stock
 _IN_LINE = frozenset({TicketState.LOBBY, TicketState.WAITING, TicketState.ALL_HELD})
 
 
-class Sight(msgspec.Struct, frozen=True, kw_only=True):
-    """A ticket and the sale around it at one instant. Names, units and clocks as in the scripts."""
+class Around(msgspec.Struct, frozen=True, kw_only=True):
+    """The sale around its tickets at one instant. Names, units and clocks as in the scripts."""
 
-    state: RecordState
-    number: int
     phase: Phase
     store_id: str
     now_ms: int
@@ -44,6 +42,13 @@ class Sight(msgspec.Struct, frozen=True, kw_only=True):
     sold: int
     waiting: int
     before_order: int
+
+
+class Sight(Around, frozen=True, kw_only=True):
+    """A ticket and the sale around it."""
+
+    state: RecordState
+    number: int
     ahead: int | None = None
     turn: int = 0
     outcome: str | None = None

@@ -20,8 +20,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from waiting_room.collector import Argument, Collector, unavailable
+from waiting_room.digest import Digest, News
 from waiting_room.keys import SaleKeys
 from waiting_room.line_state import LineReply, LineState, line_state
+from waiting_room.oversight import Oversight
 from waiting_room.place import Place, Sight, place_of
 from waiting_room.polling import PollLimits
 from waiting_room.recovery import Loss, Served, turns_before
@@ -117,18 +119,18 @@ class Room:
 
         Raises TooEarly, LineClosed, SoldOut (they use up no number), RoomUnavailable.
         """
-        return self._place(await self._ask("join", sale_id, 12, ticket_id, *_shown(shown)))
+        return self._place(await self._ask("join", sale_id, 18, ticket_id, *_shown(shown)))
 
     async def look(self, sale_id: str, ticket_id: str, shown: Ticket | None = None) -> Place:
         """A poll: one Redis command. The first after the call marks the ticket seen. `shown` as with `join`.
 
         Raises NoTicket, RoomUnavailable.
         """
-        return self._place(await self._ask("look", sale_id, 9, ticket_id, *_shown(shown)))
+        return self._place(await self._ask("look", sale_id, 18, ticket_id, *_shown(shown)))
 
     async def leave(self, sale_id: str, ticket_id: str, shown: Ticket | None = None) -> None:
         """Give the place or the slot up; twice is once. `shown` as with `join`. Raises OrderOpen, RoomUnavailable."""
-        await self._ask("leave", sale_id, 12, ticket_id, *_shown(shown), word="left")
+        await self._ask("leave", sale_id, 18, ticket_id, *_shown(shown), word="left")
 
     async def extend(self, sale_id: str, ticket_id: str) -> Place:
         """One more turn window. Raises NoTicket, NotCalled, AlreadyExtended, RoomUnavailable."""
@@ -147,7 +149,7 @@ class Room:
         taken = answer.record
         return Claim(taken.jti, taken.iat, taken.exp, taken.kid, taken.turn, taken.account_id)
 
-    # ------------------------------------------------------------ everybody
+    # ------------------------------------------------------------ everybody, and operators
 
     async def lines(self, sale_ids: Sequence[str]) -> dict[str, LineState]:
         """The state of several lines in one round trip; a sale whose settings are not there is not in the answer."""
@@ -157,11 +159,26 @@ class Room:
         states = (_line_state(*pair) for pair in zip(sale_ids, replies, strict=True))
         return {state.sale_id: state for state in states if state is not None}
 
+    async def digest_news(self, sale_id: str, gone_known: int, known_ms: int) -> News:
+        """What is new in a line's digest: for who knows so many gone numbers, and the digest of `known_ms`. Raises RoomUnavailable."""
+        reply = await self._scripts.run("watch", _keys(sale_id), (gone_known, known_ms))
+        numbers, _, text = reply.partition("\n")
+        gone = [int(number) for number in numbers.split()]
+        if text in ("", "-"):
+            return News(gone, digest=None, unchanged=text == "")
+        return News(gone, msgspec.json.decode(text, type=Digest))
+
+    async def oversee(self, sale_id: str) -> Oversight:
+        """What operators watch beside the state of the line. Raises RoomUnavailable."""
+        keys = (*_keys(sale_id)[:16], SaleKeys(sale_id).standby)
+        return msgspec.json.decode(await self._scripts.run("figures", keys, ()), type=Oversight)
+
     # ------------------------------------------------------------ the controller
 
     async def take_lease(self, sale_id: str, token: str, lease_ms: int) -> bool:
         """Become or stay the sale's leader; False while another one is. Raises RoomUnavailable."""
-        return await self._scripts.run("lease", _keys(sale_id)[:14], (token, lease_ms)) == "mine"
+        keys = (*_keys(sale_id)[:14], SaleKeys(sale_id).standby)
+        return await self._scripts.run("lease", keys, (token, lease_ms)) == "mine"
 
     async def release_lease(self, sale_id: str, token: str) -> None:
         """Stop being the leader. Raises RoomUnavailable."""
@@ -172,10 +189,14 @@ class Room:
         allowed = beat.allowance
         limits = (allowed.rate, allowed.stock, allowed.backlog)
         args = (token, beat.tick_id, beat.dt_ms, beat.lease_ms, *limits, self._unseen_ms)
-        reply = await self._scripts.run("tick", _keys(sale_id)[:17], args)
+        reply = await self._scripts.run("tick", _keys(sale_id)[:16], args)
         if reply.startswith("{"):
             return msgspec.json.decode(reply, type=TickReply)
         return TickRefusal(reply)
+
+    async def write_digest(self, sale_id: str, token: str) -> str:
+        """Write the digest anew: "written", or why not: "not_leader", "unconfirmed", "unpublished". Raises RoomUnavailable."""
+        return await self._scripts.run("digest", _keys(sale_id), (token,))
 
     async def lay_served(self, sale_id: str, token: str, served: Sequence[Served], lease_ms: int) -> str:
         """Lay again what is known of those who were called, before the store is confirmed.
@@ -264,6 +285,7 @@ def _keys(sale_id: str) -> tuple[str, ...]:
     return (
         keys.settings, keys.stock, keys.room, keys.line, keys.served, keys.turns, keys.unseen, keys.missed, keys.shopping,
         keys.ordering, keys.passes, keys.calls, keys.window, keys.lease, keys.outcomes, keys.lane, keys.digest,
+        keys.gone,
     )  # fmt: skip
 
 

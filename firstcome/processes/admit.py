@@ -7,8 +7,10 @@ database never delays a tick.
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import signal
+import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -114,7 +116,7 @@ async def _control(settings: Settings) -> None:
                 polls=PollLimits(floor_ms=settings.poll_floor_ms, ceiling_ms=settings.poll_ceiling_ms),
             ),
             ShopBooks(db, clients.redis_sync(settings.redis_url), threads),
-            token=secrets.token_urlsafe(12),
+            token=f"{socket.gethostname()}:{os.getpid()}~{secrets.token_urlsafe(12)}",
             timing=Timing(tick_ms=settings.tick_ms, lease_ms=settings.lease_ms, backlog=_backlog(settings)),
         )
         log.info("controller_started")

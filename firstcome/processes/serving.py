@@ -6,14 +6,16 @@ import os
 import resource
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from granian.constants import HTTPModes, Interfaces, Loops, RuntimeModes
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
-from granian.server import Server
+from granian.server.mp import MPServer
 
+from gateway.watching import END_IS_NEAR
 from workers.orphans import end_with_parent
 
 # granian holds no more connections than this per worker; a crowd that polls keeps its connections open.
@@ -32,9 +34,25 @@ _LOGS_LEFT_ALONE: dict[str, Any] = {
 }
 
 
+class ForewarningServer(MPServer):
+    """Tells its workers that the end is near before it asks them to end: a worker waits for answers under way, and an endless
+    one would use up all the time there is.
+    """
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        """As granian's."""
+        for worker in self.wrks:
+            with suppress(ProcessLookupError):
+                os.kill(worker.inner.pid, END_IS_NEAR)
+        super().shutdown(exit_code)  # type: ignore[no-untyped-call]
+
+
 def serve_app(create: Callable[[], Any], host: str, port: int, *, workers: int) -> None:
-    """Run the application that `create()` makes in each worker, until SIGTERM or SIGINT; dead workers are replaced."""
-    server = Server(
+    """Run the application that `create()` makes in each worker, until SIGTERM or SIGINT; dead workers are replaced.
+
+    Before they end, workers get END_IS_NEAR; an application without endless answers need not care.
+    """
+    server = ForewarningServer(
         "firstcome",
         address=host,
         port=port,
@@ -61,6 +79,7 @@ def _in_worker(create: Callable[[], Any], parent_pid: int) -> Any:
     An orphan would go on taking its share of the port's connections.
     """
     end_with_parent(parent_pid, signal.SIGTERM)
+    signal.signal(END_IS_NEAR, signal.SIG_IGN)
     return create()
 
 

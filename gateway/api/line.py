@@ -5,6 +5,7 @@ The shared state and the poll are answered in plain ASGI: they are what a crowd 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -17,10 +18,10 @@ from gateway import identity, line
 from gateway.bodies.line import LineBody, PassBody, TicketBody
 from gateway.documenting import refuses
 from gateway.identity import Principal
-from gateway.plain import Header, Receive, Scope, Send, cookies, header, plain, send_bytes
-from gateway.problems import MEDIA_TYPE, body_of, headers_of, problem_of
+from gateway.plain import Answer, Answerer, Header, cookies, plain, text_of
+from gateway.problems import problem_answer
 from gateway.refusals import GatewayRefused, NotSignedIn, UnknownSale, WrongRole
-from gateway.services import Services, services_of
+from gateway.services import Services
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -47,10 +48,8 @@ _PLACE = ("unknown_sale", "no_ticket", "two_identities", "room_unavailable", "un
 # ---------------------------------------------------------------- what is the same for everybody
 
 
-async def serve_line(scope: Scope, _receive: Receive, send: Send) -> None:
-    """GET …/line: bytes that were encoded once, or 304."""
-    services = services_of(scope)
-    slug = scope["path_params"]["sale"]
+async def answer_line(services: Services, slug: str, headers: Mapping[bytes, bytes]) -> Answer:
+    """GET …/line: bytes that were encoded once, or 304. Refusals may be read by pages of any origin, too."""
     try:
         try:
             view = services.snapshot.line(slug)
@@ -58,28 +57,17 @@ async def serve_line(scope: Scope, _receive: Receive, send: Send) -> None:
             await services.snapshot.find(slug)
             view = services.snapshot.line(slug)
     except GatewayRefused as refusal:
-        await _send_refusal(scope, send, refusal)
-        return
-    headers = (_JSON, _PUBLIC, (b"etag", view.etag), *_OPEN)
-    if header(scope, b"if-none-match") == view.etag.decode():
-        await send({"type": "http.response.start", "status": 304, "headers": headers[1:]})
-        await send({"type": "http.response.body", "body": b""})
-        return
-    await send_bytes(send, 200, headers, view.encoded)
-
-
-async def _send_refusal(scope: Scope, send: Send, refusal: GatewayRefused) -> None:
-    """A problem that pages of any origin may read."""
-    problem = problem_of(refusal)
-    extra = [(name.lower().encode(), value.encode()) for name, value in headers_of(problem).items()]
-    body = _encode(body_of(problem, scope["path"]))
-    await send_bytes(send, problem.status, ((b"content-type", MEDIA_TYPE.encode()), *extra, *_OPEN), body)
+        told = problem_answer(refusal, f"/api/v1/sales/{slug}/line")
+        return told._replace(headers=(*told.headers, *_OPEN))
+    if headers.get(b"if-none-match") == view.etag:
+        return Answer(304, (_PUBLIC, (b"etag", view.etag), *_OPEN))
+    return Answer(200, (_JSON, _PUBLIC, (b"etag", view.etag), *_OPEN), view.encoded)
 
 
 @get(
     "/sales/{sale:str}/line",
     tags=["line"],
-    middleware=[plain(serve_line)],
+    middleware=[plain(answer_line)],
     responses=refuses("unknown_sale", "unavailable"),
 )
 async def read_line(sale: FromPath[str]) -> LineBody:
@@ -103,22 +91,19 @@ async def line_options(sale: FromPath[str]) -> Response[None]:  # noqa: ARG001 -
 # ---------------------------------------------------------------- my place
 
 
-async def serve_poll(scope: Scope, _receive: Receive, send: Send) -> None:
+async def answer_poll(services: Services, slug: str, headers: Mapping[bytes, bytes]) -> Answer:
     """GET …/ticket: a poll."""
-    services = services_of(scope)
-    given = cookies(scope)
-    shown = header(scope, TICKET_HEADER.encode())
-    slug = scope["path_params"]["sale"]
+    given = cookies(headers)
+    shown = text_of(headers, TICKET_HEADER.encode())
     cookie_name = await _ticket_cookie_name(services, slug)
     kept = given.get(cookie_name)
-    principal = _who(services, header(scope, b"authorization"), given, shown or kept)
-    body = await line.look(services, slug, principal, shown or kept)
-    headers = [_JSON, _NO_STORE]
+    principal = _who(services, text_of(headers, b"authorization"), given, shown or kept)
+    body = await line.poll(services, slug, principal, shown or kept)
     in_browser = shown is None and (kept is not None or (principal is not None and principal.via == "cookie"))
     if in_browser and body.ticket != kept:
-        fresh = _ticket_cookie(services, cookie_name, body.ticket)
-        headers.append((b"set-cookie", fresh.to_header(header="").encode()))
-    await send_bytes(send, 200, headers, _encode(body))
+        fresh = _ticket_cookie(services, cookie_name, body.ticket).to_header(header="").encode()
+        return Answer(200, (_JSON, _NO_STORE, (b"set-cookie", fresh)), _encode(body))
+    return Answer(200, (_JSON, _NO_STORE), _encode(body))
 
 
 def _who(
@@ -136,7 +121,7 @@ def _who(
 @get(
     "/sales/{sale:str}/ticket",
     tags=["line"],
-    middleware=[plain(serve_poll)],
+    middleware=[plain(answer_poll)],
     responses=refuses(*_PLACE, "not_signed_in", "too_many_polls"),
 )
 async def read_ticket(sale: FromPath[str], ticket: TicketHeader = None) -> TicketBody:
@@ -254,5 +239,8 @@ def _ticket_cookie(services: Services, name: str, token: str, max_age_s: int = T
         samesite="lax",
     )
 
+
+# What the outermost layer answers itself, by the last part of /api/v1/sales/{sale}/… (security.py).
+CROWD: Mapping[str, Answerer] = {"line": answer_line, "ticket": answer_poll}
 
 HANDLERS = [line_options, read_line, read_ticket, join, leave, extend, claim]

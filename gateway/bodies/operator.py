@@ -70,7 +70,9 @@ class ShelfList(Items[ShelfBody], frozen=True, kw_only=True):
 
 
 class LineFigures(Body, frozen=True):
-    """People in the line, by where they stand."""
+    """People in the line, by where they stand now; and since the store began: turns that have ended, those of them that nobody
+    used (`no_shows`), tickets that lapsed or left, and slots that became free again.
+    """
 
     waiting: int
     called: int
@@ -79,6 +81,43 @@ class LineFigures(Body, frozen=True):
     ordering: int
     now_serving: int
     calls_last_minute: int
+    turns_ended: int
+    no_shows: int
+    lapsed: int
+    left: int
+    freed: int
+
+
+class LeaderBody(Body, frozen=True):
+    """The controller that calls: its name, how long ago it did so last, and how many others would take over. Null without one."""
+
+    name: str | None
+    lag_ms: int | None
+    standby: int
+
+
+class LaneFigures(Body, frozen=True):
+    """Orders that are accepted and not yet decided."""
+
+    length: int
+    oldest_ms: int
+
+
+class WorkFigures(Body, frozen=True):
+    """Workers that gave a sign of life lately, by queue; `swept_ms` since the sale's copies were last laid, null if they never were."""
+
+    lanes: int
+    outbox: int
+    swept_ms: int | None
+
+
+class RecoveryBody(Body, frozen=True):
+    """What a loss of Redis has left: places are shown again from `settled_at`; so many slots count as taken; for so long nobody is called."""
+
+    lost_at: datetime
+    settled_at: datetime
+    slots_unknown: int
+    quiet_s: int
 
 
 class MinuteBody(Body, frozen=True):
@@ -89,7 +128,9 @@ class MinuteBody(Body, frozen=True):
 
 
 class FiguresBody(Body, frozen=True):
-    """Everything an operator watches while a sale runs. `leading` says whether a controller admits just now."""
+    """Everything an operator watches while a sale runs. `leading`: a controller admits just now. `limit` is what keeps more people
+    from being called: none, rate, capacity, stock, backlog, rebuilding, or the phase that calls nobody; since `limit_since`.
+    """
 
     sale: str
     title: str
@@ -98,13 +139,19 @@ class FiguresBody(Body, frozen=True):
     leading: bool
     calls_per_minute: int
     capacity: int
+    limit: str
+    limit_since: datetime | None
     line: LineFigures
+    leader: LeaderBody
+    lane: LaneFigures
     lane_length: int
     stock: list[OperatorItemBody]
     orders: dict[str, int]
     calls: list[MinuteBody]
     version: int
     as_of: datetime
+    work: WorkFigures | None = None
+    recovery: RecoveryBody | None = None
 
 
 class OperatorOrderBody(Body, frozen=True):

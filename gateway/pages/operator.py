@@ -12,6 +12,7 @@ from gateway import operating, records
 from gateway.api.accounts import attempt, client_of
 from gateway.bodies.operator import FiguresBody
 from gateway.bodies.problems import FieldFault
+from gateway.figures import figures as live_figures
 from gateway.identity import (
     Principal,
     end_browser_session,
@@ -239,7 +240,7 @@ async def _render_sale(
 async def _figures(services: Services, slug: str) -> FiguresBody | None:
     """The live figures; None while a store does not answer: the operator can act all the same."""
     try:
-        return await operating.figures(services, slug)
+        return await live_figures(services, slug)
     except REFUSALS as error:
         if problem_from(error).status != 503:
             raise

@@ -12,6 +12,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -88,10 +89,13 @@ def end_all_sessions(tx: Tx, subject_id: str) -> None:
 
 def session_is_live(tx: Tx, session_id: str) -> bool:
     """Whether the session is neither revoked nor over."""
+    return bool(live_sessions(tx, [session_id]))
+
+
+def live_sessions(tx: Tx, session_ids: Collection[str]) -> set[str]:
+    """Those of the sessions that are neither revoked nor over."""
     live = (sessions.c.revoked_at.is_(None)) & (sessions.c.expires_at > tx.now)
-    return (
-        tx.first(select(sessions.c.session_id).where(sessions.c.session_id == session_id, live)) is not None
-    )
+    return set(tx.scalars(select(sessions.c.session_id).where(sessions.c.session_id.in_(session_ids), live)))
 
 
 def _sign_in(db: Database, kit: AccountKit, password: str, subject: _Subject | None) -> SignedIn:

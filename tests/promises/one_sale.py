@@ -21,7 +21,7 @@ from waiting_room.ticking import Beat, TickReply
 
 SALE_ID = "sale0000001"
 LEADER = "the-leader"
-LEASE_MS = 5_000
+LEASE_MS = 60_000
 _BEATS = itertools.count()
 _BLOCKS = itertools.count()
 

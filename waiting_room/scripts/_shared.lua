@@ -2,13 +2,14 @@
 --
 -- KEYS come in one order for all scripts; those that need few take a beginning of it:
 --       1 settings   2 stock      3 room      4 line    5 served   6 turns   7 unseen   8 missed   9 shopping
---      10 ordering  11 passes    12 calls    13 window 14 lease   15 outcomes 16 lane   17 digest
+--      10 ordering  11 passes    12 calls    13 window 14 lease   15 outcomes 16 lane   17 digest   18 gone
 -- A refusal is answered as one word; everything else as a JSON object.
 -- Deadlines are on the sale clock, but for those of `missed`, which are on the come-back clock (waiting_room/clock.py).
 
 local SETTINGS, STOCK, ROOM, LINE, SERVED = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local TURNS, UNSEEN, MISSED, SHOPPING, ORDERING = KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local PASSES, CALLS = KEYS[11], KEYS[12]
+local GONE = KEYS[18]
 
 local function words(...)
   local set = {}
@@ -101,15 +102,29 @@ local function keep(ticket, record)
   redis.call('HSET', SERVED, ticket, cjson.encode(record))
 end
 
--- The call log. Every entry names its store, so that a copy of it can be told from an older store's.
+-- The call log. Every entry names its store, so that a copy of it can be told from an older store's. Beside it events are counted
+-- for those who watch.
 local function log(sale, event, ticket, record, detail)
+  redis.call('HINCRBY', ROOM, 'count_' .. event, 1)
   redis.call('XADD', CALLS, '*', 'event', event, 'ticket_id', ticket, 'number', whole(record.number),
     'turn', whole(record.turn), 'detail', detail or '', 'at_ms', whole(sale.now), 'store_id', sale.room.store_id)
+end
+
+-- How old the first of the undecided orders is, ms; 0 for an empty lane.
+local function lane_age_ms(lane, now)
+  local oldest = string.match(redis.call('LINDEX', lane, 0) or '', '"accepted_at_ms":(%d+)')
+  return oldest and math.max(0, now - tonumber(oldest)) or 0
 end
 
 -- Every number that was given to anybody so far: a place that ends now ends with all of its buyer's older tickets.
 local function numbers_given(sale)
   return sale.room.next_number - 1
+end
+
+-- A number above all that were called, whose holder does not wait at it any more. Processes that answer polls without asking here
+-- read these (waiting_room/digest.py): every script that takes a ticket out of the line, other than by calling it, notes its number.
+local function note_gone(number)
+  redis.call('RPUSH', GONE, whole(number))
 end
 
 -- A ticket that an earlier store gave out goes back to its own place, unless this one knows better: the buyer holds a turn, a pass
@@ -127,6 +142,7 @@ local function take_back(sale, ticket, number, store_id)
       if record.number == 0 then  -- served before the loss, by what the orders say; only the ticket knows the number
         record.number = number
         keep(ticket, record)
+        note_gone(number)
       end
       return
     end
@@ -134,6 +150,7 @@ local function take_back(sale, ticket, number, store_id)
   end
   local stands = tonumber(redis.call('ZSCORE', LINE, ticket) or '')
   if stands and stands <= number then return end
+  if stands then note_gone(stands) end
   redis.call('ZADD', LINE, whole(number), ticket)
   if not record then return end
   local misses = record.state == 'waiting' and record.number == number and record.misses or 0
@@ -141,10 +158,10 @@ local function take_back(sale, ticket, number, store_id)
     ended = record.ended})
 end
 
--- What a buyer may know of a ticket; nil when the room knows none.
-local function sight(sale, ticket)
+-- The sale around a ticket, the same for all its buyers (waiting_room.place.Around).
+local function around(sale)
   local settings, stock, room = sale.settings, sale.stock, sale.room
-  local seen = {
+  return {
     phase = sale.phase, now_ms = sale.now, clock_ms = room.clock_ms, comeback_ms = room.comeback_ms,
     store_id = room.store_id, opens_at_ms = settings.opens_at_ms, calls_per_minute = settings.calls_per_minute,
     calls_last_minute = room.window_sum, calling_ms = room.calling_ms, gate_since_ms = room.gate_since_ms,
@@ -154,6 +171,11 @@ local function sight(sale, ticket)
     waiting = redis.call('ZCARD', LINE),
     before_order = redis.call('ZCARD', TURNS) + redis.call('ZCARD', SHOPPING),
   }
+end
+
+-- What a buyer may know of a ticket; nil when the room knows none.
+local function sight(sale, ticket)
+  local seen = around(sale)
   local ahead = redis.call('ZRANK', LINE, ticket)
   if ahead then
     seen.state, seen.ahead, seen.number = 'waiting', ahead, tonumber(redis.call('ZSCORE', LINE, ticket))

@@ -1,6 +1,6 @@
 -- Give a place up: out of the line, or out of the slot, which is free at once. Leaving twice, or without a place, changes nothing.
 --
--- KEYS  1–12 as in _shared.lua
+-- KEYS  1–18 as in _shared.lua
 -- ARGV  1 ticket id   2, 3 number and store id of the ticket that was shown, 0 and '' without one
 -- Returns  'left', or 'order_open', 'unconfirmed', 'unpublished'
 -- Cost  O(log line)
@@ -15,6 +15,7 @@ local record = record_of(ticket)
 local number = tonumber(redis.call('ZSCORE', LINE, ticket) or '')
 if number then
   redis.call('ZREM', LINE, ticket)
+  note_gone(number)
   record = record or {turn = 0, misses = 0}
   record.number = number
 elseif not record or record.state == 'done' or record.state == 'left' or record.state == 'lapsed' then
@@ -33,6 +34,7 @@ else
   redis.call('HINCRBY', ROOM, 'no_shows', 1)
   log(sale, 'free', ticket, record, 'left')
 end
+redis.call('HINCRBY', ROOM, 'count_left', 1)
 record.state, record.ended = 'left', numbers_given(sale)
 keep(ticket, record)
 return 'left'

@@ -7,11 +7,13 @@ from typing import Annotated, Any
 from litestar import Request, Response, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, JSONBody
+from litestar.response import Stream
 
 from gateway import identity, operating
 from gateway.api.operator.answers import BODY, MINE, Cursor, Limit, tagged
 from gateway.bodies.operator import FiguresBody, OperatorSaleBody, OperatorSaleList
 from gateway.documenting import refuses
+from gateway.figures import figures as live_figures
 from gateway.inputs import Action, NewSale, SaleChange
 from gateway.refusals import IfMatchMissing, VersionStale
 from gateway.services import Services
@@ -104,14 +106,27 @@ async def act(
 @get(
     "/sales/{sale:str}/figures",
     tags=["operator"],
-    responses=refuses(*MINE, "unknown_sale", "room_unavailable"),
+    responses=refuses(*MINE, "unknown_sale", "room_unavailable", "overloaded"),
 )
 async def figures(
-    sale: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
-) -> FiguresBody:
-    """Line, checkout, stock and orders of a sale as they are now, and the calls of the last minutes."""
-    await identity.require_live_operator(request, services, "viewer")
-    return await operating.figures(services, sale)
+    sale: FromPath[str],
+    request: AnyRequest,
+    services: NamedDependency[Services],
+    accept: Annotated[
+        str, HeaderParameter(name="Accept", description="text/event-stream: figures every second, as events")
+    ] = "",
+) -> Response[FiguresBody] | Stream:
+    """Line, checkout, stock and orders of a sale as they are now, and the calls of the last minutes.
+
+    Asked for `text/event-stream`, the same once a second as server-sent events, until the session ends.
+    """
+    principal = await identity.require_live_operator(request, services, "viewer")
+    if "text/event-stream" not in accept:
+        return Response(await live_figures(services, sale))
+    await services.threads(operating.read_sale, services, sale)
+    events = services.watch.watch(sale, principal.session_id)
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return Stream(events, media_type="text/event-stream", headers=headers)
 
 
 def _version(if_match: str | None) -> int:

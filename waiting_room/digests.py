@@ -1,0 +1,150 @@
+"""One process's view of the lines: reads the digests a few times a second, and tells a waiting ticket's place from them.
+
+Whoever asks waits for nobody. What cannot be told for certain is answered with None, and asked in Redis. While Redis is away, the
+view as it was serves on for `AWAY_FOR_S`, with the places but without a promise of when. Knows neither HTTP nor SQL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+import msgspec
+
+from waiting_room.digest import Digest, callable_since, locate, waiting_sight, waits_at
+from waiting_room.estimate import Estimate
+from waiting_room.place import Place, Sight, place_of
+from waiting_room.polling import PollLimits
+from waiting_room.refusals import RoomUnavailable
+from waiting_room.room import Room
+from waiting_room.ticket import Ticket
+
+EVERY_S = 0.2
+# The leader writes five times a second; a digest that stays the same for longer has no leader, and Redis tells the truth.
+GOOD_FOR_S = 3.0
+AWAY_FOR_S = 30.0
+# Between the digest's instant and its reading here lies one beat of the leader and one of this process.
+SEEN_WITHIN_S = 2 * EVERY_S
+
+_NOBODY_KNOWS = Estimate(None, None)
+
+
+@dataclass(slots=True)
+class _View:
+    """One line as this process knows it; `seen_s` is the monotonic time at which the digest was new here."""
+
+    digest: Digest
+    sight: Sight
+    seen_s: float
+    gone: set[int] = field(default_factory=set)
+    gone_known: int = 0
+
+
+class Digests:
+    """`renew` reads, `place` tells. `clock` is monotonic, in seconds; `chance` spreads the polls, in [0, 1)."""
+
+    def __init__(
+        self,
+        room: Room,
+        *,
+        polls: PollLimits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._room = room
+        self._polls = polls or PollLimits()
+        self._clock = clock
+        self._chance = chance
+        self._views: dict[str, _View] = {}
+        self._away = False
+
+    async def run(self, sale_ids: Callable[[], Iterable[str]]) -> None:
+        """Renew until cancelled. `sale_ids` names the lines to be read; whatever it raises is taken for no change of them."""
+        wanted: list[str] = []
+        while True:
+            begun = self._clock()
+            with suppress(Exception):
+                wanted = list(sale_ids())
+            with suppress(RoomUnavailable):
+                await self.renew(wanted)
+            await asyncio.sleep(max(EVERY_S / 4, EVERY_S - (self._clock() - begun)))
+
+    async def look_again(self, sale_id: str) -> None:
+        """Read what is new of one line now. Raises RoomUnavailable."""
+        await self._renew(sale_id)
+
+    async def renew(self, sale_ids: Iterable[str]) -> None:
+        """Read what is new of these lines, in one round trip; others are forgotten. Raises RoomUnavailable."""
+        wanted = list(sale_ids)
+        try:
+            await asyncio.gather(*(self._renew(sale_id) for sale_id in wanted))
+        except RoomUnavailable:
+            self._away = True
+            raise
+        self._away = False
+        for sale_id in self._views.keys() - set(wanted):
+            del self._views[sale_id]
+
+    async def _renew(self, sale_id: str) -> None:
+        view = self._views.get(sale_id)
+        known = (view.gone_known, view.digest.now_ms) if view else (0, 0)
+        news = await self._room.digest_news(sale_id, *known)
+        if self._views.get(sale_id) is not view or (view and view.gone_known != known[0]):
+            return  # another reading was faster
+        if news.digest is None:
+            if not news.unchanged:
+                self._views.pop(sale_id, None)
+        elif view is None or news.digest.store_id != view.digest.store_id:
+            self._begin(sale_id, news.digest)
+        elif news.digest.now_ms > view.digest.now_ms:
+            view.digest, view.sight, view.seen_s = news.digest, waiting_sight(news.digest), self._clock()
+        if view is not None:
+            view.gone.update(news.gone)
+            view.gone_known += len(news.gone)
+
+    def _begin(self, sale_id: str, digest: Digest) -> None:
+        """Of a digest that was there before nobody can tell how old it is: the next one is the first that counts."""
+        self._views[sale_id] = _View(digest, waiting_sight(digest), self._clock() - AWAY_FOR_S)
+
+    # ------------------------------------------------------------ telling
+
+    def place(self, ticket: Ticket) -> Place | None:
+        """The place of a ticket that certainly waits; None when Redis has to be asked."""
+        view = self._views.get(ticket.sale_id)
+        if view is None or ticket.store_id != view.digest.store_id:
+            return None
+        age_s = self._clock() - view.seen_s
+        if self._away:
+            return self._place_while_away(view, ticket.number, age_s)
+        if age_s >= GOOD_FOR_S:
+            return None
+        ahead = waits_at(view.digest, ticket.number, view.gone)
+        if ahead is None or ahead < callable_since(view.digest, (age_s + SEEN_WITHIN_S) * 1000):
+            return None
+        return self._place(view, ticket.number, ahead, age_s)
+
+    def place_while_away(self, ticket: Ticket) -> Place | None:
+        """The place of a ticket that waited when Redis was last heard of, if that is not too long ago."""
+        view = self._views.get(ticket.sale_id)
+        if view is None or ticket.store_id != view.digest.store_id:
+            return None
+        return self._place_while_away(view, ticket.number, self._clock() - view.seen_s)
+
+    def _place_while_away(self, view: _View, number: int, age_s: float) -> Place | None:
+        """Who joined just before counts behind all others; the estimate would be made of what nobody knows any more."""
+        if age_s >= AWAY_FOR_S:
+            return None
+        joined_since = number > view.digest.last_score and number not in view.gone
+        ahead = locate(view.digest, number) if joined_since else waits_at(view.digest, number, view.gone)
+        if ahead is None:
+            return None
+        return replace(self._place(view, number, ahead, age_s), estimate=_NOBODY_KNOWS)
+
+    def _place(self, view: _View, number: int, ahead: int, age_s: float) -> Place:
+        now_ms = view.digest.now_ms + int(age_s * 1000)
+        sight = msgspec.structs.replace(view.sight, number=number, ahead=ahead, now_ms=now_ms)
+        return place_of(sight, self._polls, self._chance())
