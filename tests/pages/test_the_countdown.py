@@ -22,7 +22,7 @@ def coming_sale(demo: RunningDemo, lobby_in_s: float, opens_in_s: float) -> str:
             "mode": "fifo",
             "lobby_opens_at": (now + timedelta(seconds=lobby_in_s)).isoformat(),
             "opens_at": (now + timedelta(seconds=opens_in_s)).isoformat(),
-            "closes_at": (now + timedelta(hours=2)).isoformat(),
+            "closes_at": (now + timedelta(seconds=opens_in_s + 7_200)).isoformat(),
             "calls_per_minute": 600,
             "capacity": 5,
             "items": [{"product_id": product, "allotted": 3, "limit_per_buyer": 1}],
