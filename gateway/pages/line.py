@@ -25,7 +25,7 @@ from gateway.pages.render import (
     services_with,
     visitor_of,
 )
-from gateway.pages.words import face_of, time_left
+from gateway.pages.words import face_of
 from gateway.problems import Problem
 from gateway.refusals import NotSignedIn, NotVerified, TooManyPolls
 from gateway.services import Services
@@ -101,7 +101,7 @@ def line_values(
     reason = place.estimate.reason if place.estimate else None
     face = face_of(place.state, reason.code if reason else None)
     key = "title-lobby" if face in ("waiting", "paused") and place.ahead is None else f"title-{face}"
-    left = time_left(place.turn_expires_at, datetime.now(UTC)) if place.turn_expires_at else ""
+    left = words.time_left(place.turn_expires_at, datetime.now(UTC)) if place.turn_expires_at else ""
     title = sentences[key].replace("{ahead}", words.number(place.ahead or 0)).replace("{left}", left)
     return {
         "sale": sale,

@@ -5,14 +5,14 @@ The English source stands here and in the templates; `gateway/locales` holds the
 
 from __future__ import annotations
 
-from gateway.pages.words.figures import iso, share, time_left
+from gateway.pages.words.figures import iso, share
 from gateway.pages.words.line import LineWords, face_of
 from gateway.pages.words.orders import OrderWords
 from gateway.pages.words.records import RecordWords
 from gateway.pages.words.refusals import RefusalWords, fault_of
 from gateway.pages.words.sales import SaleWords
 
-__all__ = ["Words", "face_of", "fault_of", "iso", "share", "time_left"]
+__all__ = ["Words", "face_of", "fault_of", "iso", "share"]
 
 
 class Words(SaleWords, LineWords, OrderWords, RecordWords, RefusalWords):
