@@ -10,6 +10,9 @@ from waiting_room.window import Phase, Stock, StockState
 
 # A measured minute is a small sample: the truth may be that much slower, or faster while something else than the rate holds it.
 SLOWER, FASTER = 0.7, 1.5
+# So long a sale must have been calling before anything is said.
+SHORTEST_HISTORY_MS = 5_000
+MINUTE_MS = 60_000
 # How long a lowered rate or capacity is given as the reason of a longer wait.
 REASON_LASTS_MS = 600_000
 
@@ -48,13 +51,17 @@ class Estimate:
 class Flow:
     """How the line moves. `limit` is what held the last tick back: rate, capacity, stock, backlog or none. Moments in unix ms.
 
-    `history_ms` is how long the sale has been calling on its own clock: a minute at most is measured.
+    `history_ms` is how long the sale has been calling on its own clock: a minute at most is measured. `slots` buyers are called or
+    in checkout; `freed_last_minute` of them have given their slot back in that minute.
     """
 
     phase: Phase
     calls_per_minute: int
     calls_last_minute: int
     history_ms: int
+    capacity: int
+    slots: int
+    freed_last_minute: int
     limit: str
     limit_since_ms: int
     gate_since_ms: int
@@ -77,26 +84,43 @@ def estimate(flow: Flow, ahead: int) -> Estimate:
 
 
 def _range(flow: Flow, ahead: int) -> Estimate:
-    measured = _measured_per_minute(flow)
-    if measured == 0 or flow.calls_per_minute == 0:
-        return Estimate(None, None, *(_reason(flow) or (Reason.NO_HISTORY, None)))
-    slow = max(0.01, SLOWER * min(measured, flow.calls_per_minute))
-    by_rate = flow.limit in ("rate", "none")
-    fast = flow.calls_per_minute if by_rate else min(flow.calls_per_minute, FASTER * measured)
-    need = ahead + 1
-    low, high = _rounded(60 * need / max(fast, slow)), _rounded(60 * need / slow)
-    return Estimate(low, max(low, high), *(_reason(flow) or (None, None)))
+    """The later of three: called at the set rate; a slot becomes free; what else holds the calls goes on as in the last minute."""
+    need, rate = ahead + 1, flow.calls_per_minute / 60
+    if rate == 0 or flow.history_ms < SHORTEST_HISTORY_MS or flow.limit == "rebuilding":
+        return _unknown(flow)
+    low, high = need / rate, need / (SLOWER * rate)
+    slowed = high
+    beyond = max(0, need - (flow.capacity - flow.slots))
+    if beyond and (turnover := _turnover(flow)):
+        low, high = max(low, beyond / (FASTER * turnover)), max(high, beyond / (SLOWER * turnover))
+    elif beyond and (flow.limit == "capacity" or flow.capacity <= flow.slots):
+        return _unknown(flow)
+    if flow.limit in ("stock", "backlog"):
+        measured = _per_second(flow.calls_last_minute, flow)
+        if measured == 0:
+            return _unknown(flow)
+        low, high = max(low, need / (FASTER * measured)), max(high, need / (SLOWER * measured))
+    told = _rounded(low)
+    return Estimate(told, max(told, _rounded(high)), *_reason(flow, checkout_slow=high > slowed))
 
 
-def _measured_per_minute(flow: Flow) -> float:
-    """Calls of the last minute; of a younger sale its calls so far, as if they had gone on."""
-    if flow.history_ms >= 60_000:
-        return float(flow.calls_last_minute)
-    return flow.calls_last_minute * 60_000 / max(flow.history_ms, 5_000)
+def _unknown(flow: Flow) -> Estimate:
+    reason, at_ms = _reason(flow, checkout_slow=flow.capacity <= flow.slots)
+    return Estimate(None, None, reason or Reason.NO_HISTORY, at_ms)
 
 
-def _reason(flow: Flow) -> tuple[Reason, int | None] | None:
-    """What made the wait longer, the latest order of the operator before the rest."""
+def _turnover(flow: Flow) -> float:
+    """Slots that become free in a second once all are taken: they are kept as long as they were in the last minute (Little's law)."""
+    return _per_second(flow.freed_last_minute, flow) * flow.capacity / max(1, flow.slots)
+
+
+def _per_second(count: int, flow: Flow) -> float:
+    """A count of the last minute; of a younger sale its count so far, as if it had gone on."""
+    return count * 1_000 / min(MINUTE_MS, flow.history_ms)
+
+
+def _reason(flow: Flow, *, checkout_slow: bool) -> tuple[Reason | None, int | None]:
+    """What made the wait longer, the latest order of the operator before the rest; `checkout_slow`: slots do, whatever the last tick met."""
     ordered = [
         (flow.rate_lowered_ms, Reason.RATE_LOWERED),
         (flow.capacity_lowered_ms, Reason.CAPACITY_LOWERED),
@@ -104,15 +128,16 @@ def _reason(flow: Flow) -> tuple[Reason, int | None] | None:
     at, reason = max(ordered)
     if at and flow.now_ms - at < REASON_LASTS_MS:
         return reason, at
+    since = flow.limit_since_ms or None
     match flow.limit:
-        case "capacity" | "backlog":
-            return Reason.CHECKOUT_SLOW, flow.limit_since_ms or None
         case "rebuilding":
-            return Reason.REBUILDING, flow.limit_since_ms or None
+            return Reason.REBUILDING, since
         case "stock":
-            return Reason.STOCK_HELD, flow.limit_since_ms or None
+            return Reason.STOCK_HELD, since
+        case "capacity" | "backlog":
+            return Reason.CHECKOUT_SLOW, since
         case _:
-            return None
+            return (Reason.CHECKOUT_SLOW, None) if checkout_slow else (None, None)
 
 
 def _rounded(seconds: float) -> int:

@@ -42,6 +42,9 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     sold: int
     waiting: int
     before_order: int
+    capacity: int
+    slots: int
+    freed_last_minute: int
 
 
 class Sight(Around, frozen=True, kw_only=True):
@@ -129,6 +132,9 @@ def _flow(sight: Sight) -> Flow:
         calls_per_minute=sight.calls_per_minute,
         calls_last_minute=sight.calls_last_minute,
         history_ms=sight.calling_ms,
+        capacity=sight.capacity,
+        slots=sight.slots,
+        freed_last_minute=sight.freed_last_minute,
         limit=sight.limit,
         limit_since_ms=sight.limit_since_ms,
         gate_since_ms=sight.gate_since_ms,
