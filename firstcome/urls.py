@@ -33,6 +33,19 @@ class Watched:
     sentinel_password: str | None = field(default=None, repr=False)
 
 
+def origins(values: tuple[str, ...], *, plain_http: bool) -> tuple[str, ...]:
+    """Several origins, in lower case as browsers spell them; every fault is named together with what has it."""
+    faults, found = [], []
+    for value in values:
+        try:
+            found.append(origin(value, plain_http=plain_http).lower())
+        except ValueError as fault:
+            faults.append(f"{value!r} {fault}")
+    if faults:
+        raise ValueError("cannot be used: " + "; ".join(faults))
+    return tuple(found)
+
+
 def redis(value: str) -> str:
     """A Redis server, by host or by socket, or the Sentinels that watch one."""
     if value.startswith(("redis-cluster:", "rediss-cluster:", "redis+cluster:", "rediss+cluster:")):

@@ -21,6 +21,7 @@ from litestar.connection import ASGIConnection, Request
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
 
+from firstcome_gate import names
 from gateway.reading import read_form
 from gateway.refusals import ForeignRequest, NotSignedIn, NotVerified, TwoIdentities, WrongRole
 from shop.accounts.sessions import SignedIn, session_is_live
@@ -60,7 +61,7 @@ class Sessions:
     def __init__(self, keys: KeySet, csrf_keys: KeySet) -> None:
         self._keys = keys
         self._csrf_keys = csrf_keys
-        self._known: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], Principal] = OrderedDict()
 
     def issue(self, signed_in: SignedIn, life_s: int) -> str:
         """A session text for `life_s` seconds."""
@@ -79,26 +80,19 @@ class Sessions:
 
     def read(self, token: str, via: Literal["cookie", "bearer"]) -> Principal | None:
         """Whose session this is; None for anything that is not a live session of ours."""
-        claims = self._known.get(token)
-        if claims is None:
+        known = self._known.get((via, token))
+        if known is None:
             claims = self._verify(token)
             if claims is None:
                 return None
-            self._known[token] = claims
+            known = _principal(claims, via)
+            self._known[via, token] = known
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-        if claims["exp"] <= time.time():
-            self._known.pop(token, None)
+        if known.expires_at <= time.time():
+            self._known.pop((via, token), None)
             return None
-        return Principal(
-            claims["sub"],
-            claims["kind"],
-            claims["role"],
-            claims["verified"],
-            claims["sid"],
-            via,
-            claims["exp"],
-        )
+        return known
 
     def _verify(self, token: str) -> dict[str, Any] | None:
         try:
@@ -126,6 +120,12 @@ class Sessions:
         return any(fits)
 
 
+def _principal(claims: dict[str, Any], via: Literal["cookie", "bearer"]) -> Principal:
+    return Principal(
+        claims["sub"], claims["kind"], claims["role"], claims["verified"], claims["sid"], via, claims["exp"]
+    )
+
+
 def _csrf(key: bytes, session_id: str) -> str:
     return hmac.new(key, session_id.encode(), sha256).hexdigest()
 
@@ -135,7 +135,7 @@ def _csrf(key: bytes, session_id: str) -> str:
 
 def cookie_name(settings: Settings, name: str) -> str:
     """The cookie's name as browsers see it: on https it carries `__Host-`, which no other host can set."""
-    return f"__Host-{name}" if settings.secure else name
+    return names.cookie_name(name, secure=settings.secure)
 
 
 def session_cookie(settings: Settings, kind: Kind) -> str:

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from waiting_room.window import Phase, Stock, StockState
 
 # A measured minute is a small sample: the truth may be that much slower, or faster while something else than the rate holds it.
@@ -37,8 +39,7 @@ class Reason(StrEnum):
     NO_HISTORY = "no_history"
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(msgspec.Struct, frozen=True, gc=False):
     """A range in seconds, both ends None while nobody can say; `reason` holds since `reason_at_ms` (unix ms)."""
 
     low_s: int | None
@@ -70,43 +71,70 @@ class Flow:
     now_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a flow promises to everybody in line, or `unknown` where nobody can say. Speeds per second.
+
+    Calls come at `fast` at most and `slow` at least. Whoever stands behind the `free` slots (below 0: more are taken than there may
+    be) waits for others to give theirs back as well, `turnover` of them at a time; `stuck` is their answer while none does.
+    """
+
+    fast: float = 0.0
+    slow: float = 0.0
+    free: int = 0
+    turnover: float = 0.0
+    reason: tuple[Reason, int | None] | None = None
+    stuck: Estimate | None = None
+    unknown: Estimate | None = None
+
+    def estimate(self, ahead: int) -> Estimate:
+        """The range for somebody with `ahead` tickets before them: called in time, and a slot free, whichever comes later."""
+        if self.unknown is not None:
+            return self.unknown
+        need, beyond = ahead + 1, ahead + 1 - self.free
+        low, high, reason = need / self.fast, need / self.slow, self.reason
+        if beyond > 0 and self.stuck is not None:
+            return self.stuck
+        if beyond > 0 and self.turnover:
+            low = max(low, beyond / (FASTER * self.turnover))
+            by_slots = beyond / (SLOWER * self.turnover)
+            if by_slots > high:
+                high, reason = by_slots, reason or (Reason.CHECKOUT_SLOW, None)
+        told = _rounded(low)
+        return Estimate(told, max(told, _rounded(high)), *(reason or (None, None)))
+
+
 def estimate(flow: Flow, ahead: int) -> Estimate:
     """The range for somebody with `ahead` tickets before them."""
+    return forecast(flow).estimate(ahead)
+
+
+def forecast(flow: Flow) -> Forecast:
+    """What is the same for everybody in line."""
     match flow.phase:
         case Phase.PAUSED | Phase.HALTED:
-            return Estimate(None, None, Reason.PAUSED, flow.gate_since_ms or None)
+            return Forecast(unknown=Estimate(None, None, Reason.PAUSED, flow.gate_since_ms or None))
         case Phase.ALL_HELD:
-            return Estimate(None, None, Reason.STOCK_HELD, flow.gate_since_ms or None)
+            return Forecast(unknown=Estimate(None, None, Reason.STOCK_HELD, flow.gate_since_ms or None))
         case Phase.OPEN | Phase.DRAINING:
-            return _range(flow, ahead)
+            return _moving(flow)
         case _:
-            return Estimate(None, None, Reason.NO_HISTORY)
+            return Forecast(unknown=Estimate(None, None, Reason.NO_HISTORY))
 
 
-def _range(flow: Flow, ahead: int) -> Estimate:
-    """The later of three: called at the set rate; a slot becomes free; what else holds the calls goes on as in the last minute."""
-    need, rate = ahead + 1, flow.calls_per_minute / 60
-    if rate == 0 or flow.history_ms < SHORTEST_HISTORY_MS or flow.limit == "rebuilding":
-        return _unknown(flow)
-    low, high = need / rate, need / (SLOWER * rate)
-    slowed = high
-    beyond = max(0, need - (flow.capacity - flow.slots))
-    if beyond and (turnover := _turnover(flow)):
-        low, high = max(low, beyond / (FASTER * turnover)), max(high, beyond / (SLOWER * turnover))
-    elif beyond and (flow.limit == "capacity" or flow.capacity <= flow.slots):
-        return _unknown(flow)
+def _moving(flow: Flow) -> Forecast:
+    """Called at the set rate, unless stock or workers hold the calls: then as many as in the last minute."""
+    reason, rate = _reason(flow), flow.calls_per_minute / 60
+    fast, slow = rate, SLOWER * rate
     if flow.limit in ("stock", "backlog"):
         measured = _per_second(flow.calls_last_minute, flow)
-        if measured == 0:
-            return _unknown(flow)
-        low, high = max(low, need / (FASTER * measured)), max(high, need / (SLOWER * measured))
-    told = _rounded(low)
-    return Estimate(told, max(told, _rounded(high)), *_reason(flow, checkout_slow=high > slowed))
-
-
-def _unknown(flow: Flow) -> Estimate:
-    reason, at_ms = _reason(flow, checkout_slow=flow.capacity <= flow.slots)
-    return Estimate(None, None, reason or Reason.NO_HISTORY, at_ms)
+        fast, slow = min(rate, FASTER * measured), SLOWER * min(rate, measured)
+    if slow == 0 or flow.history_ms < SHORTEST_HISTORY_MS or flow.limit == "rebuilding":
+        return Forecast(unknown=Estimate(None, None, *(reason or (Reason.NO_HISTORY, None))))
+    free, turnover, stuck = flow.capacity - flow.slots, _turnover(flow), None
+    if turnover == 0 and (free <= 0 or flow.limit == "capacity"):
+        stuck = Estimate(None, None, *(reason or (Reason.CHECKOUT_SLOW, None)))
+    return Forecast(fast, slow, free, turnover, reason, stuck)
 
 
 def _turnover(flow: Flow) -> float:
@@ -116,11 +144,11 @@ def _turnover(flow: Flow) -> float:
 
 def _per_second(count: int, flow: Flow) -> float:
     """A count of the last minute; of a younger sale its count so far, as if it had gone on."""
-    return count * 1_000 / min(MINUTE_MS, flow.history_ms)
+    return count * 1_000 / min(MINUTE_MS, max(SHORTEST_HISTORY_MS, flow.history_ms))
 
 
-def _reason(flow: Flow, *, checkout_slow: bool) -> tuple[Reason | None, int | None]:
-    """What made the wait longer, the latest order of the operator before the rest; `checkout_slow`: slots do, whatever the last tick met."""
+def _reason(flow: Flow) -> tuple[Reason, int | None] | None:
+    """What made the wait longer, the latest order of the operator before the rest."""
     ordered = [
         (flow.rate_lowered_ms, Reason.RATE_LOWERED),
         (flow.capacity_lowered_ms, Reason.CAPACITY_LOWERED),
@@ -128,16 +156,15 @@ def _reason(flow: Flow, *, checkout_slow: bool) -> tuple[Reason | None, int | No
     at, reason = max(ordered)
     if at and flow.now_ms - at < REASON_LASTS_MS:
         return reason, at
-    since = flow.limit_since_ms or None
     match flow.limit:
-        case "rebuilding":
-            return Reason.REBUILDING, since
-        case "stock":
-            return Reason.STOCK_HELD, since
         case "capacity" | "backlog":
-            return Reason.CHECKOUT_SLOW, since
+            return Reason.CHECKOUT_SLOW, flow.limit_since_ms or None
+        case "rebuilding":
+            return Reason.REBUILDING, flow.limit_since_ms or None
+        case "stock":
+            return Reason.STOCK_HELD, flow.limit_since_ms or None
         case _:
-            return (Reason.CHECKOUT_SLOW, None) if checkout_slow else (None, None)
+            return None
 
 
 def _rounded(seconds: float) -> int:
@@ -146,16 +173,37 @@ def _rounded(seconds: float) -> int:
     return math.ceil(seconds / step) * step
 
 
-def stock_outlook(stock: Stock, ahead: int, before_order: int) -> StockOutlook:
-    """Whether a unit is left for somebody with `ahead` before them while `before_order` are called or shopping.
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How many buyers the stock reaches, likely and perhaps; `fixed` is the outlook of everybody where there is nothing to count."""
+
+    likely: float = 0.0
+    perhaps: float = 0.0
+    fixed: StockOutlook | None = None
+
+    def outlook(self, ahead: int) -> StockOutlook:
+        """Whether a unit is left for somebody with `ahead` before them."""
+        if self.fixed is not None:
+            return self.fixed
+        if ahead < self.likely:
+            return StockOutlook.LIKELY
+        return StockOutlook.UNCERTAIN if ahead < self.perhaps else StockOutlook.UNLIKELY
+
+
+def reach(stock: Stock, before_order: int) -> Reach:
+    """How far the stock reaches into the line while `before_order` are called or shopping.
 
     Counts one unit a buyer. Units that are held may still return, so they make the outlook uncertain, not good.
     """
-    if stock.state is StockState.UNKNOWN:
-        return StockOutlook.UNKNOWN
-    if stock.state is StockState.SOLD_OUT:
-        return StockOutlook.GONE
-    need = ahead + before_order + 1
-    if need <= 0.9 * stock.free:
-        return StockOutlook.LIKELY
-    return StockOutlook.UNCERTAIN if need <= stock.free + 0.5 * stock.held else StockOutlook.UNLIKELY
+    match stock.state:
+        case StockState.UNKNOWN:
+            return Reach(fixed=StockOutlook.UNKNOWN)
+        case StockState.SOLD_OUT:
+            return Reach(fixed=StockOutlook.GONE)
+    likely, perhaps = math.floor(0.9 * stock.free), math.floor(stock.free + 0.5 * stock.held)
+    return Reach(likely - before_order, perhaps - before_order)
+
+
+def stock_outlook(stock: Stock, ahead: int, before_order: int) -> StockOutlook:
+    """Whether a unit is left for somebody with `ahead` before them while `before_order` are called or shopping."""
+    return reach(stock, before_order).outlook(ahead)

@@ -64,7 +64,7 @@ def test_a_unit_that_comes_back_goes_to_the_next_in_line_by_itself_and_the_last_
 
 
 def test_people_are_told_while_they_wait_whether_the_stock_can_reach_them(demo: RunningDemo) -> None:
-    sale, _ = demo.open_sale(3, calls_per_minute=1, capacity=1)
+    sale, _ = demo.open_sale(3, capacity=1)
     buyers = [demo.buyer(number) for number in (34, 35, 36, 37)]
     for buyer in buyers:
         buyer.join(sale)
