@@ -13,7 +13,8 @@ from litestar.params import FromPath
 from gateway import line
 from gateway.bodies.sales import SaleBody
 from gateway.identity import cookie_name, require_buyer
-from gateway.pages.line import remember_place, ticket_token
+from gateway.pages.line import remember_place
+from gateway.pages.passes import ticket_token
 from gateway.pages.render import (
     PUBLIC,
     REFUSALS,
