@@ -228,7 +228,11 @@ def identify(
 
 def require_buyer(request: Connection) -> Principal:
     """The buyer who asks. Raises NotSignedIn, or WrongRole for operators."""
-    principal = principal_of(request)
+    return buyer(principal_of(request))
+
+
+def buyer(principal: Principal | None) -> Principal:
+    """Whoever asks, who must be a buyer. Raises NotSignedIn, or WrongRole for operators."""
     if principal is None:
         raise NotSignedIn("sign in first")
     if principal.kind != "buyer":
@@ -292,7 +296,12 @@ def csrf_token_for(request: Connection, principal: Principal | None) -> str:
 
 
 async def guard_changes(request: Connection, _handler: BaseRouteHandler) -> None:
-    """A Litestar guard for every route: an unsafe request of a browser must be ours. Raises ForeignRequest."""
+    """A Litestar guard for every route: as `guard_change`."""
+    await guard_change(request)
+
+
+async def guard_change(request: Connection) -> None:
+    """An unsafe request of a browser must be ours. Raises ForeignRequest."""
     if request.scope.get("method") not in UNSAFE or "authorization" in request.headers:
         return
     services: Services = request.app.state.services
