@@ -1,7 +1,7 @@
 -- Join the line, or come back to one's place: idempotent, and the only giver of numbers.
 --
 -- KEYS  1–18 as in _shared.lua
--- ARGV  1 ticket id   2, 3 number and store id of the ticket that was shown, 0 and '' without one   4 draw score, '' in a FIFO sale
+-- ARGV  1 ticket id   2, 3 number and store id of the ticket that was shown, 0 and '' without one   4 place in a lobby, '' in a FIFO sale
 -- Returns  the sight of the ticket (JSON), with `created` for a new number and `rejoined` for a missed turn's return, or
 --          'too_early', 'line_closed', 'sold_out', 'no_numbers', 'unconfirmed', 'unpublished'; these use up no number.
 -- Cost  O(log line); about 15 commands.
