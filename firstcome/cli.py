@@ -235,8 +235,8 @@ def verify_draw(source: str, list_source: str | None, ticket: str | None) -> Non
         raise Fault(str(fault)) from None
     except verifying.NotPublic as fault:
         raise TooSoon(str(fault)) from None
-    for fault in verdict.faults:
-        click.echo(fault, err=True)
+    for sentence in verdict.faults:
+        click.echo(sentence, err=True)
     if verdict.faults:
         raise Fault("This draw is not what was promised.")
     click.echo(
