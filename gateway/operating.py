@@ -26,6 +26,7 @@ from shop.sales import acting, create, reading
 from shop.sales.reading import Sale
 from shop.sales.rules import Action as SaleAction
 from shop.sales.rules import Control, ItemDraft, SaleDraft
+from shop.sales.rules import frozen_fields as rules_frozen
 
 if TYPE_CHECKING:
     from gateway.services import Services
@@ -42,6 +43,7 @@ def create_sale(services: Services, principal: Principal, wanted: NewSale) -> Op
         SaleDraft(**_draft_fields(fields)),
         ticket_key_id=services.ticket_id_keys.active,
         min_turn_window_s=services.settings.turn_floor_s,
+        make_draw=services.draws.make,
     )
     return published(services, sale)
 
@@ -58,8 +60,17 @@ def change_sale(
         version,
         _draft_fields({name: value for name, value in given.items() if value is not msgspec.UNSET}),
         min_turn_window_s=services.settings.turn_floor_s,
+        make_draw=services.draws.make,
     )
     return published(services, changed)
+
+
+def frozen_fields(sale: OperatorSaleBody) -> frozenset[str]:
+    """The fields of a sale that may no longer be changed, by the names of the API."""
+    frozen = rules_frozen(
+        Control(sale.control), sale.lobby_opens_at, sale.opens_at, sale.closes_at, datetime.now(UTC)
+    )
+    return frozen | {"message"} if "message_en" in frozen else frozen
 
 
 def act(
@@ -171,6 +182,7 @@ def sale_body(services: Services, sale: Sale) -> OperatorSaleBody:
         over_call_limit=sale.over_call_limit,
         items=items_of(sale),
         version=sale.version,
+        draw=services.draws.body(sale),
         message=message_of(sale.message_ko, sale.message_en),
     )
 
