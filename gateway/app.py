@@ -25,12 +25,13 @@ from gateway.api import accounts, cart, keys, line, orders, payments, products, 
 from gateway.api.operator import desk, stock
 from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
-from gateway.bounded import AttemptLimiter, BoundedPool, PollLimiter
+from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, PollLimiter
 from gateway.documenting import openapi
 from gateway.figures import encoded_figures
 from gateway.gauges import gauges_of
 from gateway.identity import Sessions, guard_changes
 from gateway.metrics import Metrics
+from gateway.networks import Networks
 from gateway.pages.routes import page_routes, problem_page
 from gateway.reading import JsonBody, PatientRequest
 from gateway.security import Layer
@@ -40,6 +41,7 @@ from gateway.watching import Watch
 from shop.accounts.sessions import live_sessions
 from shop.orders.receipt import ReceiptKeys
 from shop.storage.database import LOCK_WAIT_S
+from waiting_room.challenge import Challenges
 from waiting_room.digests import Digests
 from waiting_room.passes import PassReader, PassSigner, jwks
 from waiting_room.polling import PollLimits
@@ -93,7 +95,7 @@ def _api() -> list[Router]:
 def build_services(settings: Settings) -> Services:
     """Everything that requests need; connections open with their first use."""
     derive = settings.keyring.derive
-    passes, tickets = derive("pass"), derive("ticket")
+    passes, tickets, challenges = derive("pass"), derive("ticket"), derive("challenge")
     redis = clients.redis_async(settings.redis_url, connections=REDIS_CONNECTIONS)
     redis_sync = clients.redis_sync(settings.redis_url)
     rq_redis = clients.rq_redis(settings.rq_redis_url, reply_within_s=clients.REPLY_WITHIN_S)
@@ -135,6 +137,9 @@ def build_services(settings: Settings) -> Services:
             lambda ids: services.threads(services.db.read, live_sessions, ids),
         ),
         polls=PollLimiter(),
+        joins=JoinLimiter(),
+        networks=Networks(derive("network")),
+        challenges=Challenges(challenges.active, challenges.by_id),
         attempts=AttemptLimiter(),
         metrics=Metrics(settings.data_dir / "metrics"),
         providers=wiring.providers(settings),

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
     from firstcome.settings import Settings
     from gateway.bells import Bells
-    from gateway.bounded import AttemptLimiter, BoundedPool, PollLimiter
+    from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, PollLimiter
     from gateway.identity import Sessions
     from gateway.metrics import Metrics
+    from gateway.networks import Networks
     from gateway.snapshot import Snapshot
     from gateway.watching import Watch
     from shop.accounts.kit import AccountKit
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from shop.payments.providers import Provider
     from shop.storage.database import Database
     from shop.vault import Vault
+    from waiting_room.challenge import Challenges
     from waiting_room.digests import Digests
     from waiting_room.passes import PassReader, PassSigner
     from waiting_room.room import Room
@@ -77,6 +79,9 @@ class Services:
     snapshot: Snapshot
     watch: Watch
     polls: PollLimiter
+    joins: JoinLimiter
+    networks: Networks
+    challenges: Challenges
     attempts: AttemptLimiter
     metrics: Metrics
     providers: Mapping[str, Provider]

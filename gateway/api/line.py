@@ -15,6 +15,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter
 
 from gateway import identity, line
+from gateway.api.accounts import client_of
 from gateway.bodies.line import LineBody, PassBody, TicketBody
 from gateway.documenting import refuses
 from gateway.identity import Principal
@@ -22,6 +23,7 @@ from gateway.plain import Answer, Answerer, Header, cookies, plain, text_of
 from gateway.problems import problem_answer
 from gateway.refusals import GatewayRefused, NotSignedIn, UnknownSale, WrongRole
 from gateway.services import Services
+from waiting_room.challenge import Challenge
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -29,6 +31,12 @@ TICKET_HEADER = "waiting-room-ticket"
 TicketHeader = Annotated[
     str | None,
     HeaderParameter(name="Waiting-Room-Ticket", description="my ticket; suffices without a session"),
+]
+ProofHeader = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Join-Challenge", description="a solved challenge, as ALTCHA's solvers give it: base64 of JSON"
+    ),
 ]
 # A ticket is worth something as long as its sale; a browser may forget it after this long without a visit.
 TICKET_COOKIE_S = 7 * 24 * 3600
@@ -129,13 +137,27 @@ async def read_ticket(sale: FromPath[str], ticket: TicketHeader = None) -> Ticke
     raise NotImplementedError(sale, ticket)
 
 
+@get(
+    "/sales/{sale:str}/challenge",
+    tags=["line"],
+    responses=refuses("unknown_sale", "unavailable"),
+)
+async def challenge(sale: FromPath[str], services: NamedDependency[Services]) -> Response[Challenge]:
+    """A challenge to solve for joining: ALTCHA, version 2, a proof of work. Good for this sale, once, for ten minutes.
+
+    Send the solution in `Join-Challenge` when a join was answered `challenge_required`, or whenever the sale's `challenge` is set.
+    """
+    return Response(await line.challenge(services, sale), headers={"Cache-Control": "no-store"})
+
+
 @put(
     "/sales/{sale:str}/ticket",
     tags=["line"],
     status_code=200,
     responses=refuses(
         *("unknown_sale", "not_signed_in", "two_identities", "foreign_request", "forbidden", "unverified"),
-        *("too_early", "line_closed", "sold_out", "room_unavailable", "unavailable"),
+        *("challenge_required", "too_many_joins", "too_early", "line_closed", "sold_out"),
+        *("room_unavailable", "unavailable"),
     ),
 )
 async def join(
@@ -143,13 +165,23 @@ async def join(
     request: AnyRequest,
     services: NamedDependency[Services],
     ticket: TicketHeader = None,
+    proof: ProofHeader = None,
 ) -> Response[TicketBody]:
-    """Join the line, or come back to the own place: 201 with a new place, 200 with the one that I hold."""
-    principal = identity.require_buyer(request)
+    """Join the line, or come back to the own place: 201 with a new place, 200 with the one that I hold.
+
+    Where the sale allows `guests`, no session is needed: whoever sends none gets a place of its own, and the `ticket` of the answer
+    is all there is to show for it; send it in `Waiting-Room-Ticket` with every further call, a repeated join included. The claim
+    needs a session; the place then moves to that account.
+    """
+    principal = identity.principal_of(request)
+    if principal is not None and principal.kind != "buyer":
+        raise WrongRole("this is for buyers")
     name = await _ticket_cookie_name(services, sale)
-    body, created = await line.join(services, sale, principal, ticket or request.cookies.get(name))
+    device = identity.device_of(request)
+    knock = line.Knock(client_of(request), proof or "", device)
+    body, created = await line.join(services, sale, principal, ticket or request.cookies.get(name), knock)
     response = Response(body, status_code=201 if created else 200, headers={"Cache-Control": "no-store"})
-    if principal.via == "cookie":
+    if principal.via == "cookie" if principal is not None else bool(device):
         response.set_cookie(_ticket_cookie(services, name, body.ticket))
     return response
 
@@ -243,4 +275,4 @@ def _ticket_cookie(services: Services, name: str, token: str, max_age_s: int = T
 # What the outermost layer answers itself, by the last part of /api/v1/sales/{sale}/… (security.py).
 CROWD: Mapping[str, Answerer] = {"line": answer_line, "ticket": answer_poll}
 
-HANDLERS = [line_options, read_line, read_ticket, join, leave, extend, claim]
+HANDLERS = [line_options, read_line, read_ticket, challenge, join, leave, extend, claim]
