@@ -29,6 +29,7 @@ from gateway.problems import Problem
 from gateway.refusals import NotSignedIn, NotVerified, TooManyPolls
 from gateway.services import Services
 from waiting_room.refusals import NoTicket
+from waiting_room.ticket import is_guest
 
 # States after which nothing changes by itself.
 ENDED = frozenset({"done", "left", "lapsed", "closed"})
@@ -114,6 +115,7 @@ def _values(services: Services, visitor: Visitor, place: TicketBody, way: Progre
         "turn_window_s": sale.turn_window_s,
         "comeback_s": sale.comeback_s,
         "claimable": visitor.is_buyer,
+        "guest": is_guest(place.ticket_id),
     }
 
 
