@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CODE := firstcome gateway waiting_room workers shop load tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format load bench clean
+.PHONY: help demo test lint format load bench model clean
 .SUFFIXES:
 MAKEFLAGS += --no-print-directory
 
@@ -34,6 +34,9 @@ format: .venv/.test ## format all Python files
 
 load: .venv/.test ## a short load run against a sale of its own; ARGS are handed on
 	@$(BIN)/python -m load.run $(ARGS)
+
+model: .venv/.test ## random traces: scripts against the model of the room; ROUNDS=n traces from SEED=s
+	@ROUNDS='$(or $(ROUNDS),3000)' SEED='$(SEED)' $(BIN)/pytest -q tests/model $(ARGS)
 
 bench: .venv/.test ## speed against plain peers: a table and load/results/bench.json; ONLY=poll,lane runs parts
 	@.ci/system-packages bench

@@ -327,6 +327,20 @@ async def test_an_order_by_a_pass_of_a_lost_store_frees_its_slot_and_takes_no_ne
     await sale.claim("ann")
 
 
+async def test_the_backstop_of_an_older_order_takes_no_turn_along_that_was_claimed_since(
+    sale: OneSale,
+) -> None:
+    before = await sale.admit("ann")
+    await sale.client.flushall()
+    await sale.begin()
+    await sale.client.hset(sale.keys.passes, before.jti, "order")
+    await sale.client.zadd(sale.keys.ordering, {ticket_of("ann"): 60_000})
+    now = await sale.admit("ann")
+    reply = await sale.pass_time(61)
+    assert (reply.ordering, reply.shopping) == (0, 1)
+    assert await sale.claim("ann") == now
+
+
 async def test_the_end_of_an_older_order_leaves_the_slot_of_the_present_one(sale: OneSale) -> None:
     before = await sale.admit("ann")
     await sale.client.flushall()
