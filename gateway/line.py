@@ -243,7 +243,9 @@ async def _holder(
     if tickets.is_guest(shown.ticket_id):
         if not principal.verified:
             return Holder(shown.ticket_id, shown, token)
-        services.polls.admit(f"take-over {shown.ticket_id}")  # the answer hands out another ticket: few need to try again
+        services.polls.admit(
+            f"take-over {shown.ticket_id}"
+        )  # the answer hands out another ticket: few need to try again
         if await services.room.adopt(sale.sale_id, shown.ticket_id, ticket_id, shown):
             await _look_again(services, sale)
     return Holder(ticket_id)
