@@ -25,7 +25,7 @@ from gateway.api import accounts, cart, keys, line, orders, payments, products, 
 from gateway.api.operator import desk, stock
 from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
-from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, PollLimiter
+from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, LetterLimiter, PollLimiter
 from gateway.documenting import openapi
 from gateway.figures import encoded_figures
 from gateway.gauges import gauges_of
@@ -141,6 +141,7 @@ def build_services(settings: Settings) -> Services:
         networks=Networks(derive("network")),
         challenges=Challenges(challenges.active, challenges.by_id),
         attempts=AttemptLimiter(),
+        letters=LetterLimiter(),
         metrics=Metrics(settings.data_dir / "metrics"),
         providers=wiring.providers(settings),
         blocking=BoundedPool(

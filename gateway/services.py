@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from firstcome.settings import Settings
     from gateway.bells import Bells
-    from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, PollLimiter
+    from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, LetterLimiter, PollLimiter
     from gateway.identity import Sessions
     from gateway.metrics import Metrics
     from gateway.networks import Networks
@@ -83,6 +83,7 @@ class Services:
     networks: Networks
     challenges: Challenges
     attempts: AttemptLimiter
+    letters: LetterLimiter
     metrics: Metrics
     providers: Mapping[str, Provider]
     blocking: BoundedPool

@@ -9,7 +9,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from gateway import operating, records
-from gateway.api.accounts import attempt, client_of
+from gateway.api.accounts import attempt, crowd_of
 from gateway.bodies.operator import FiguresBody
 from gateway.bodies.problems import FieldFault
 from gateway.figures import figures as live_figures
@@ -76,7 +76,7 @@ async def log_in(request: AnyRequest) -> Response[Any]:
     services, form = services_for(request), await form_of(request)
     try:
         given = check({"email": form["email"], "password": form["password"]}, Credentials)
-        signed_in = await attempt(services, sessions.operator_sign_in, given, client_of(request))
+        signed_in = await attempt(services, sessions.operator_sign_in, given, crowd_of(request))
     except REFUSALS as error:
         return login_again(request, form, problem_from(error), for_operator=True)
     answer = see_other(same_site(form["next"], "/operator"))
