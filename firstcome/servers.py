@@ -146,9 +146,12 @@ class PrivateMariaDB(PrivateServer):
                     f"--datadir={self.data}",
                     "--auth-root-authentication-method=normal",
                 ),
-                *("--skip-test-db", "--force", *self._as_user()),
+                *("--skip-test-db", "--force", f"--tmpdir={self._scratch}", *self._as_user()),
             ]
-        return [server, "--no-defaults", "--initialize-insecure", f"--datadir={self.data}", *self._as_user()]
+        return [
+            *(server, "--no-defaults", "--initialize-insecure", f"--datadir={self.data}"),
+            *(f"--tmpdir={self._scratch}", *self._as_user()),
+        ]
 
     def command(self) -> Sequence[str]:
         return [

@@ -46,7 +46,7 @@ from waiting_room.digests import Digests
 from waiting_room.passes import PassReader, PassSigner, jwks
 from waiting_room.polling import PollLimits
 from waiting_room.room import Room
-from waiting_room.ticket import TicketKeys
+from waiting_room.ticket import TicketKeys, TicketReader
 from workers.lanes import Doorbell, LaneReader, Lanes
 
 log = structlog.get_logger(__name__)
@@ -124,6 +124,7 @@ def build_services(settings: Settings) -> Services:
         kit=kit,
         sessions=Sessions(derive("session"), derive("csrf")),
         ticket_keys=TicketKeys(tickets.by_id),
+        ticket_reader=TicketReader(TicketKeys(tickets.by_id)),
         ticket_id_keys=derive("ticket-id"),
         order_id_keys=derive("order-id"),
         receipt_keys=ReceiptKeys(receipts.active, receipts.by_id),

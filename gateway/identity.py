@@ -61,7 +61,7 @@ class Sessions:
     def __init__(self, keys: KeySet, csrf_keys: KeySet) -> None:
         self._keys = keys
         self._csrf_keys = csrf_keys
-        self._known: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], Principal] = OrderedDict()
 
     def issue(self, signed_in: SignedIn, life_s: int) -> str:
         """A session text for `life_s` seconds."""
@@ -80,26 +80,19 @@ class Sessions:
 
     def read(self, token: str, via: Literal["cookie", "bearer"]) -> Principal | None:
         """Whose session this is; None for anything that is not a live session of ours."""
-        claims = self._known.get(token)
-        if claims is None:
+        known = self._known.get((via, token))
+        if known is None:
             claims = self._verify(token)
             if claims is None:
                 return None
-            self._known[token] = claims
+            known = _principal(claims, via)
+            self._known[via, token] = known
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-        if claims["exp"] <= time.time():
-            self._known.pop(token, None)
+        if known.expires_at <= time.time():
+            self._known.pop((via, token), None)
             return None
-        return Principal(
-            claims["sub"],
-            claims["kind"],
-            claims["role"],
-            claims["verified"],
-            claims["sid"],
-            via,
-            claims["exp"],
-        )
+        return known
 
     def _verify(self, token: str) -> dict[str, Any] | None:
         try:
@@ -125,6 +118,12 @@ class Sessions:
             for key in self._csrf_keys.by_id.values()
         ]
         return any(fits)
+
+
+def _principal(claims: dict[str, Any], via: Literal["cookie", "bearer"]) -> Principal:
+    return Principal(
+        claims["sub"], claims["kind"], claims["role"], claims["verified"], claims["sid"], via, claims["exp"]
+    )
 
 
 def _csrf(key: bytes, session_id: str) -> str:

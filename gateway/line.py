@@ -31,11 +31,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whose place it is: the ticket id, and the ticket that was shown, if a valid one was."""
+    """Whose place it is: the ticket id, and the ticket that was shown, if a valid one was. `device`: the ticket of a device whose
+    place is to move to this account first.
+    """
 
     ticket_id: str
     shown: tickets.Ticket | None = None
     token: str | None = None
+    device: tickets.Ticket | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +106,10 @@ async def poll(
 
     Raises UnknownSale, NoTicket, TooManyPolls or RoomUnavailable.
     """
-    sale = await services.snapshot.find(slug)
-    holder = await _holder(services, sale, principal, ticket_token)
+    sale = services.snapshot.known(slug) or await services.snapshot.find(slug)
+    holder = _named(services, sale, principal, ticket_token)
+    if holder.device is not None:
+        await _take_over(services, sale, holder.device, holder.ticket_id)
     services.polls.admit(holder.ticket_id)
     place = services.digests.place(holder.shown) if holder.shown else None
     if place is None:
@@ -228,9 +233,17 @@ async def _joining(
 async def _holder(
     services: Services, sale: SaleView, principal: Principal | None, token: str | None
 ) -> Holder:
+    """Whose place is meant, after a device's place that belongs to it has moved there. Raises NoTicket, TooManyPolls."""
+    holder = _named(services, sale, principal, token)
+    if holder.device is not None:
+        await _take_over(services, sale, holder.device, holder.ticket_id)
+    return holder
+
+
+def _named(services: Services, sale: SaleView, principal: Principal | None, token: str | None) -> Holder:
     """Whose place is meant. Where ticket and account differ, the account wins; a broken ticket counts as none.
 
-    A place that a device holds moves to the account that comes with it, as soon as that is verified. Raises NoTicket, TooManyPolls.
+    A device's place is its own until the account that comes with it is verified. Raises NoTicket.
     """
     shown = _read(services, sale, token)
     if principal is None or principal.kind != "buyer":
@@ -240,22 +253,23 @@ async def _holder(
     ticket_id = ticket_id_of(services, sale, principal.subject_id)
     if shown is None or shown.ticket_id == ticket_id:
         return Holder(ticket_id, shown, token if shown else None)
-    if tickets.is_guest(shown.ticket_id):
-        if not principal.verified:
-            return Holder(shown.ticket_id, shown, token)
-        services.polls.admit(
-            f"take-over {shown.ticket_id}"
-        )  # the answer hands out another ticket: few need to try again
-        if await services.room.adopt(sale.sale_id, shown.ticket_id, ticket_id, shown):
-            await _look_again(services, sale)
-    return Holder(ticket_id)
+    if not tickets.is_guest(shown.ticket_id):
+        return Holder(ticket_id)
+    return Holder(ticket_id, device=shown) if principal.verified else Holder(shown.ticket_id, shown, token)
+
+
+async def _take_over(services: Services, sale: SaleView, device: tickets.Ticket, ticket_id: str) -> None:
+    """Move a device's place to the account. The answer hands out another ticket, so that few need to try this again."""
+    services.polls.admit(f"take-over {device.ticket_id}")
+    if await services.room.adopt(sale.sale_id, device.ticket_id, ticket_id, device):
+        await _look_again(services, sale)
 
 
 def _read(services: Services, sale: SaleView, token: str | None) -> tickets.Ticket | None:
     if not token:
         return None
     try:
-        return tickets.read(token, sale.sale_id, services.ticket_keys)
+        return services.ticket_reader.read(token, sale.sale_id)
     except InvalidToken:
         return None
 

@@ -59,7 +59,9 @@ class Layer:
         crowd: Mapping[str, CrowdAnswer] | None = None,
     ) -> None:
         self._app = app
-        self._crowd = crowd or {}
+        self._crowd = {
+            last: (f"{CROWD_PATH}{{sale}}/{last}", answerer) for last, answerer in (crowd or {}).items()
+        }
         self._dressed: dict[tuple[bytes, ...], tuple[Header, ...]] = {}
         self._metrics = metrics
         self._proxies = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
@@ -73,9 +75,9 @@ class Layer:
         begun = time.perf_counter()
         if scope["method"] == "GET" and scope["path"].startswith(CROWD_PATH):
             slug, _, last = scope["path"][len(CROWD_PATH) :].partition("/")
-            answerer = self._crowd.get(last)
-            if answerer is not None and slug:
-                await self._answer(answerer, slug, last, scope, send, begun)
+            hot = self._crowd.get(last)
+            if hot is not None and slug:
+                await self._answer(hot, slug, scope, send, begun)
                 return
         scope["headers"] = self._believable(scope)
         asked = scope["method"]
@@ -99,9 +101,10 @@ class Layer:
             self._metrics.count(route, method, status, time.perf_counter() - begun)
 
     async def _answer(
-        self, answerer: CrowdAnswer, slug: str, last: str, scope: Any, send: Any, begun: float
+        self, hot: tuple[str, CrowdAnswer], slug: str, scope: Any, send: Any, begun: float
     ) -> None:
         """Answer without the application. No header that names a user or an address is looked at."""
+        route, answerer = hot
         try:
             status, headers, body = await answerer(slug, headers_of(scope))
         except Exception as error:  # noqa: BLE001 - refusals and faults alike are told as problems
@@ -111,7 +114,6 @@ class Layer:
             start.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": start})
         await send({"type": "http.response.body", "body": body})
-        route = f"{CROWD_PATH}{{sale}}/{last}"
         self._metrics.count(route, "GET", status, time.perf_counter() - begun)
 
     def _dress(self, given: tuple[Header, ...]) -> tuple[Header, ...]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from waiting_room.digests import Digests
     from waiting_room.passes import PassReader, PassSigner
     from waiting_room.room import Room
-    from waiting_room.ticket import TicketKeys
+    from waiting_room.ticket import TicketKeys, TicketReader
     from workers.lanes import LaneReader, Lanes
 
 P = ParamSpec("P")
@@ -69,6 +69,7 @@ class Services:
     kit: AccountKit
     sessions: Sessions
     ticket_keys: TicketKeys
+    ticket_reader: TicketReader
     ticket_id_keys: KeySet
     order_id_keys: KeySet
     receipt_keys: ReceiptKeys

@@ -203,6 +203,10 @@ class Snapshot:
         except KeyError:
             raise UnknownSale("there is no such sale") from None
 
+    def known(self, slug: str) -> Sale | None:
+        """As `sale`, None where there is none yet. Raises SnapshotStale."""
+        return self._present_shelf().sales.get(slug)
+
     async def find(self, slug: str) -> Sale:
         """As `sale`, for calls that may follow right upon a sale's creation in another process.
 

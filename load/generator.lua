@@ -26,7 +26,7 @@ function init(args)
   local file = assert(io.open(args[1], "rb"))
   local text = file:read("*a")
   file:close()
-  requests, sent, began, ended = {}, 0, 0, 0
+  requests, sent, began, ended, repeated = {}, 0, 0, 0, 0
   local first, most = tonumber(args[2]), tonumber(args[3])
   local at = 0
   for one in string.gmatch(text, "[^%z]+") do
@@ -38,17 +38,19 @@ function init(args)
   assert(count > 0, "no requests")
 end
 
+-- After the last one it begins anew: what is sent until the run has ended is a repeat, spread over all of them.
 function request()
   if sent == 0 then began = now() end
-  if once and sent == count then
-    if ended == 0 then
-      ended = now()
-      ffi.C.kill(ffi.C.getpid(), 2) -- ends the run early, as Ctrl-C would
-    end
-    return requests[count]
+  if once and sent == count and ended == 0 then
+    ended = now()
+    ffi.C.kill(ffi.C.getpid(), 2) -- ends the run early, as Ctrl-C would
   end
-  sent = sent + 1
-  return requests[(sent - 1) % count + 1]
+  if not once or ended == 0 then
+    sent = sent + 1
+    return requests[(sent - 1) % count + 1]
+  end
+  repeated = repeated % count + 1
+  return requests[repeated]
 end
 
 function done(summary, latency, _)

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from waiting_room.window import Phase, Stock, StockState
 
 # A measured minute is a small sample: the truth may be that much slower, or faster while something else than the rate holds it.
@@ -34,8 +36,7 @@ class Reason(StrEnum):
     NO_HISTORY = "no_history"
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(msgspec.Struct, frozen=True, gc=False):
     """A range in seconds, both ends None while nobody can say; `reason` holds since `reason_at_ms` (unix ms)."""
 
     low_s: int | None
@@ -63,29 +64,49 @@ class Flow:
     now_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a flow promises to everybody in line: calls per minute at most and at least, or `unknown` where nobody can say."""
+
+    fast: float = 0.0
+    slow: float = 0.0
+    reason: tuple[Reason, int | None] | None = None
+    unknown: Estimate | None = None
+
+    def estimate(self, ahead: int) -> Estimate:
+        """The range for somebody with `ahead` tickets before them."""
+        if self.unknown is not None:
+            return self.unknown
+        low, high = _rounded(60 * (ahead + 1) / self.fast), _rounded(60 * (ahead + 1) / self.slow)
+        return Estimate(low, max(low, high), *(self.reason or (None, None)))
+
+
 def estimate(flow: Flow, ahead: int) -> Estimate:
     """The range for somebody with `ahead` tickets before them."""
+    return forecast(flow).estimate(ahead)
+
+
+def forecast(flow: Flow) -> Forecast:
+    """What is the same for everybody in line."""
     match flow.phase:
         case Phase.PAUSED | Phase.HALTED:
-            return Estimate(None, None, Reason.PAUSED, flow.gate_since_ms or None)
+            return Forecast(unknown=Estimate(None, None, Reason.PAUSED, flow.gate_since_ms or None))
         case Phase.ALL_HELD:
-            return Estimate(None, None, Reason.STOCK_HELD, flow.gate_since_ms or None)
+            return Forecast(unknown=Estimate(None, None, Reason.STOCK_HELD, flow.gate_since_ms or None))
         case Phase.OPEN | Phase.DRAINING:
-            return _range(flow, ahead)
+            return _moving(flow)
         case _:
-            return Estimate(None, None, Reason.NO_HISTORY)
+            return Forecast(unknown=Estimate(None, None, Reason.NO_HISTORY))
 
 
-def _range(flow: Flow, ahead: int) -> Estimate:
+def _moving(flow: Flow) -> Forecast:
     measured = _measured_per_minute(flow)
     if measured == 0 or flow.calls_per_minute == 0:
-        return Estimate(None, None, *(_reason(flow) or (Reason.NO_HISTORY, None)))
+        return Forecast(unknown=Estimate(None, None, *(_reason(flow) or (Reason.NO_HISTORY, None))))
     slow = max(0.01, SLOWER * min(measured, flow.calls_per_minute))
     by_rate = flow.limit in ("rate", "none")
     fast = flow.calls_per_minute if by_rate else min(flow.calls_per_minute, FASTER * measured)
-    need = ahead + 1
-    low, high = _rounded(60 * need / max(fast, slow)), _rounded(60 * need / slow)
-    return Estimate(low, max(low, high), *(_reason(flow) or (None, None)))
+    return Forecast(max(fast, slow), slow, _reason(flow))
 
 
 def _measured_per_minute(flow: Flow) -> float:
@@ -121,16 +142,37 @@ def _rounded(seconds: float) -> int:
     return math.ceil(seconds / step) * step
 
 
-def stock_outlook(stock: Stock, ahead: int, before_order: int) -> StockOutlook:
-    """Whether a unit is left for somebody with `ahead` before them while `before_order` are called or shopping.
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """How many buyers the stock reaches, likely and perhaps; `fixed` is the outlook of everybody where there is nothing to count."""
+
+    likely: float = 0.0
+    perhaps: float = 0.0
+    fixed: StockOutlook | None = None
+
+    def outlook(self, ahead: int) -> StockOutlook:
+        """Whether a unit is left for somebody with `ahead` before them."""
+        if self.fixed is not None:
+            return self.fixed
+        if ahead < self.likely:
+            return StockOutlook.LIKELY
+        return StockOutlook.UNCERTAIN if ahead < self.perhaps else StockOutlook.UNLIKELY
+
+
+def reach(stock: Stock, before_order: int) -> Reach:
+    """How far the stock reaches into the line while `before_order` are called or shopping.
 
     Counts one unit a buyer. Units that are held may still return, so they make the outlook uncertain, not good.
     """
-    if stock.state is StockState.UNKNOWN:
-        return StockOutlook.UNKNOWN
-    if stock.state is StockState.SOLD_OUT:
-        return StockOutlook.GONE
-    need = ahead + before_order + 1
-    if need <= 0.9 * stock.free:
-        return StockOutlook.LIKELY
-    return StockOutlook.UNCERTAIN if need <= stock.free + 0.5 * stock.held else StockOutlook.UNLIKELY
+    match stock.state:
+        case StockState.UNKNOWN:
+            return Reach(fixed=StockOutlook.UNKNOWN)
+        case StockState.SOLD_OUT:
+            return Reach(fixed=StockOutlook.GONE)
+    likely, perhaps = math.floor(0.9 * stock.free), math.floor(stock.free + 0.5 * stock.held)
+    return Reach(likely - before_order, perhaps - before_order)
+
+
+def stock_outlook(stock: Stock, ahead: int, before_order: int) -> StockOutlook:
+    """Whether a unit is left for somebody with `ahead` before them while `before_order` are called or shopping."""
+    return reach(stock, before_order).outlook(ahead)

@@ -41,6 +41,7 @@ ProofHeader = Annotated[
 # A ticket is worth something as long as its sale; a browser may forget it after this long without a visit.
 TICKET_COOKIE_S = 7 * 24 * 3600
 
+_TICKET = TICKET_HEADER.encode()
 _JSON: Header = (b"content-type", b"application/json")
 _NO_STORE: Header = (b"cache-control", b"no-store")
 _OPEN: tuple[Header, ...] = (
@@ -101,11 +102,12 @@ async def line_options(sale: FromPath[str]) -> Response[None]:  # noqa: ARG001 -
 
 async def answer_poll(services: Services, slug: str, headers: Mapping[bytes, bytes]) -> Answer:
     """GET …/ticket: a poll."""
+    shown = text_of(headers, _TICKET)
     given = cookies(headers)
-    shown = text_of(headers, TICKET_HEADER.encode())
-    cookie_name = await _ticket_cookie_name(services, slug)
+    cookie_name = await _ticket_cookie_name(services, slug) if given else ""
     kept = given.get(cookie_name)
-    principal = _who(services, text_of(headers, b"authorization"), given, shown or kept)
+    bearer = text_of(headers, b"authorization")
+    principal = _who(services, bearer, given, shown or kept) if bearer is not None or given else None
     body = await line.poll(services, slug, principal, shown or kept)
     in_browser = shown is None and (kept is not None or (principal is not None and principal.via == "cookie"))
     if in_browser and body.ticket != kept:
@@ -256,7 +258,7 @@ async def _holder(
 
 
 async def _ticket_cookie_name(services: Services, slug: str) -> str:
-    sale = await services.snapshot.find(slug)
+    sale = services.snapshot.known(slug) or await services.snapshot.find(slug)
     return identity.cookie_name(services.settings, f"ticket_{sale.sale_id}")
 
 

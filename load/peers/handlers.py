@@ -9,18 +9,22 @@ measured with them.
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
-from litestar import Litestar, get, put
+from litestar import Litestar, get, post, put
 from litestar.handlers.base import BaseRouteHandler
+from litestar.params import JSONBody
 
 from firstcome import clients
 from firstcome.asgi import quieten_collector
 from firstcome.processes.serving import allow_many_connections, serve_app
+from shop.storage.database import Database, Tx
 
 
 class Filled(msgspec.Struct):
@@ -72,11 +76,47 @@ def round_trip(path: str, size: str) -> Litestar:
     return _app(handler)
 
 
+class Success(msgspec.Struct):
+    """The part of a callback that matters here."""
+
+    data: dict[str, Any]
+
+
+def bare_settle(path: str, recorded: str) -> Litestar:
+    """A sync handler that runs the statements of one settled callback in one transaction, for the payment that it is told.
+
+    No signature, no state is looked at, nothing is sealed or announced.
+    """
+    pattern, statements = pickle.loads(Path(recorded).read_bytes())
+    db = Database(os.environ["FIRSTCOME_DATABASE_URL"])
+
+    def settle(tx: Tx, payment_id: str) -> None:
+        for statement, parameters in statements:
+            renamed = {name: _renamed(value, pattern, payment_id) for name, value in parameters.items()}
+            tx.connection.exec_driver_sql(statement, renamed)
+
+    @post(path, status_code=200, sync_to_thread=True)
+    def handler(data: JSONBody[Success]) -> dict[str, str]:
+        db.run(settle, data.data["reference"])
+        return {"verdict": "applied"}
+
+    return _app(handler)
+
+
+def _renamed(value: Any, pattern: str, name: str) -> Any:
+    return value.replace(pattern, name) if isinstance(value, str) else value
+
+
 def _app(*handlers: BaseRouteHandler) -> Litestar:
     return Litestar(route_handlers=list(handlers), openapi_config=None, logging_config=None)
 
 
-PEERS: dict[str, Callable[..., Any]] = {"raw": raw, "empty": empty, "round_trip": round_trip}
+PEERS: dict[str, Callable[..., Any]] = {
+    "raw": raw,
+    "empty": empty,
+    "round_trip": round_trip,
+    "bare_settle": bare_settle,
+}
 
 
 def _create(name: str, words: Sequence[str]) -> Any:
