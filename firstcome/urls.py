@@ -15,6 +15,19 @@ def origin(value: str, *, plain_http: bool) -> str:
     return value.rstrip("/")
 
 
+def origins(values: tuple[str, ...], *, plain_http: bool) -> tuple[str, ...]:
+    """Several origins, in lower case as browsers spell them; every fault is named together with what has it."""
+    faults, found = [], []
+    for value in values:
+        try:
+            found.append(origin(value, plain_http=plain_http).lower())
+        except ValueError as fault:
+            faults.append(f"{value!r} {fault}")
+    if faults:
+        raise ValueError("cannot be used: " + "; ".join(faults))
+    return tuple(found)
+
+
 def redis(value: str) -> str:
     """A Redis server, by host or by socket."""
     parts = _parts(value, "redis", "rediss", "unix")

@@ -22,6 +22,7 @@ from litestar.connection import ASGIConnection, Request
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
 
+from firstcome_gate import names
 from gateway.reading import read_form
 from gateway.refusals import ForeignRequest, NotSignedIn, NotVerified, TwoIdentities, WrongRole
 from shop.accounts.sessions import SignedIn, session_is_live
@@ -135,7 +136,7 @@ def _csrf(key: bytes, session_id: str) -> str:
 
 def cookie_name(settings: Settings, name: str) -> str:
     """The cookie's name as browsers see it: on https it carries `__Host-`, which no other host can set."""
-    return f"__Host-{name}" if settings.secure else name
+    return names.cookie_name(name, secure=settings.secure)
 
 
 def session_cookie(settings: Settings, kind: Kind) -> str:

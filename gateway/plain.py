@@ -41,6 +41,12 @@ def plain(answerer: Answerer) -> Callable[..., Serve]:
         given = headers_of(scope)
         await send_answer(send, await answerer(services_of(scope), scope["path_params"]["sale"], given))
 
+    return instead(serve)
+
+
+def instead(serve: Serve) -> Callable[..., Serve]:
+    """A middleware of a handler that only documents what `serve` does."""
+
     def middleware(app: Any) -> Serve:  # noqa: ARG001 - the name that Litestar passes it by
         return serve
 

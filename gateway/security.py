@@ -28,7 +28,15 @@ CrowdAnswer = Callable[[str, Mapping[bytes, bytes]], Awaitable[Answer]]
 CROWD_PATH = "/api/v1/sales/"
 
 # By these another server names the user it has checked, or the place a request came from. None of it is ours to believe.
-_IDENTITY = (b"x-waiting-room-", b"x-auth-", b"x-user", b"x-account", b"x-forwarded-user", b"remote-user")
+_IDENTITY = (
+    b"x-firstcome-",
+    b"x-waiting-room-",
+    b"x-auth-",
+    b"x-user",
+    b"x-account",
+    b"x-forwarded-user",
+    b"remote-user",
+)
 _FORWARDED = frozenset(
     {
         b"forwarded",
@@ -40,6 +48,8 @@ _FORWARDED = frozenset(
     }
 )
 _PUBLIC = ("/static/",)
+# Proxies ask it with the method of whoever knocks.
+GATE = "/gate/verify"
 # Anybody may invent methods; every one of them would be another series of figures.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -81,8 +91,10 @@ class Layer:
                 return
         scope["headers"] = self._believable(scope)
         asked = scope["method"]
-        if asked == "HEAD":  # what GET would answer, without its body
-            scope["method"] = "GET"
+        if asked != "GET" and (asked == "HEAD" or scope["path"] == GATE):
+            scope["method"] = (
+                "GET"  # HEAD is what GET would answer, without its body; the gate answers all methods alike
+            )
         status = 500
 
         async def finish(message: Any) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from shop.storage.database import Database
     from shop.vault import Vault
     from waiting_room.challenge import Challenges
+    from waiting_room.codes import Codes
     from waiting_room.digests import Digests
     from waiting_room.passes import PassReader, PassSigner
     from waiting_room.room import Room
@@ -77,6 +78,7 @@ class Services:
     pass_signer: PassSigner
     pass_reader: PassReader
     jwks: bytes
+    codes: Codes
     snapshot: Snapshot
     watch: Watch
     polls: PollLimiter

@@ -32,6 +32,7 @@ Redis Cluster and every script touches one slot only.
 | passes        | hash   | jti -> order id of the live order that uses the pass                                             |
 | order:<id>    | string | what was accepted, as JSON; the record behind Idempotency-Key (24 h)                             |
 | result:<id>   | string | the decision on an order, as JSON (1 h)                                                          |
+| code:<mark>   | string | the pass behind a one-time code for another host's gate, as JSON (60 s; `codes.py`)              |
 
 **served** holds JSON records. `state` is one of waiting (came back, or joined again after an earlier turn), called, missed, admitted,
 done, left, lapsed; beside it `number`, `turn` (0 before the first call, never counted down), `misses`, `extended`; from the claim on
@@ -172,3 +173,6 @@ class SaleKeys:
 
     def result(self, order_id: str) -> str:
         return self._key(f"result:{order_id}")
+
+    def code(self, mark: str) -> str:
+        return self._key(f"code:{mark}")

@@ -19,7 +19,8 @@ from gateway.identity import (
 )
 from gateway.inputs import Credentials, NewAccount, ResetConfirmation, ResetRequest, Verification
 from gateway.networks import network_of
-from gateway.pages.language import locale_of, same_site
+from gateway.onward import same_site
+from gateway.pages.language import locale_of
 from gateway.pages.render import (
     REFUSALS,
     AnyRequest,

@@ -14,7 +14,8 @@ from gateway import line
 from gateway.api.accounts import client_of
 from gateway.bodies.sales import SaleBody
 from gateway.identity import cookie_name, device_of, name_device, principal_of
-from gateway.pages.line import remember_place, ticket_token
+from gateway.pages.line import remember_place
+from gateway.pages.passes import ticket_token
 from gateway.pages.render import (
     PUBLIC,
     REFUSALS,

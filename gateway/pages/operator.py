@@ -22,8 +22,8 @@ from gateway.identity import (
     start_browser_session,
 )
 from gateway.inputs import Action, Credentials, NewSale
+from gateway.onward import same_site
 from gateway.pages.account import login_again
-from gateway.pages.language import same_site
 from gateway.pages.render import (
     REFUSALS,
     AnyRequest,

@@ -24,6 +24,7 @@ class RefusalWords(Figures):
             "unknown_sale": _("There is no such sale"),
             "unknown_product": _("There is no such product"),
             "unknown_order": _("There is no such order"),
+            "unknown_site": _("The waiting room does not know this site"),
             "no_ticket": _("You have no place in this line"),
             "not_signed_in": _("Please log in first"),
             "foreign_request": _("This form is out of date"),
