@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from tests.api.conftest import House, problem
+from tests.api.test_refusals_of_the_line import with_claims
 
 
 async def wait(house: House, sale: str, ticket: str = "", **headers: str) -> dict[str, Any]:
@@ -58,12 +59,10 @@ async def test_the_claim_needs_an_account_and_the_turn_goes_with_it(house: House
 
 
 async def test_an_unverified_account_waits_as_a_guest_and_claims_nothing(house: House) -> None:
-    sale, buyer = await house.sale(guests=True), await house.buyer()
+    sale = await house.sale(guests=True)
+    buyer = with_claims(house, await house.buyer(), verified=False)
     mine = await wait(house, sale)
     await house.tick(sale)
-    principal = house.services.sessions.read(buyer.token, "bearer")
-    assert principal is not None
-    house.services.sessions._known[buyer.token]["verified"] = False
     shown = {"Waiting-Room-Ticket": mine["ticket"]}
     problem(await buyer.ask("POST", f"/sales/{sale}/pass", headers=shown), 403, "unverified")
     seen = (await buyer.ask("GET", f"/sales/{sale}/ticket", headers=shown)).json()
