@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from litestar import Response, get, post
@@ -57,6 +58,17 @@ class SaleShown:
     def joinable(self) -> bool:
         return self.sale.phase in JOINABLE
 
+    @property
+    def next_at(self) -> datetime | None:
+        """When the sale's phase changes by itself: the moment that its countdown runs to."""
+        match self.sale.phase:
+            case "announced":
+                return self.sale.lobby_opens_at
+            case "lobby":
+                return self.sale.opens_at
+            case _:
+                return None
+
 
 def shown(services: Services, sale: SaleBody) -> SaleShown:
     """A sale with its line, from the snapshot."""
@@ -91,7 +103,14 @@ async def home(request: AnyRequest) -> Response[str]:
 
     def render() -> Response[str]:
         sales = [shown(services, sale) for sale in services.snapshot.sales()]
-        return page(request, "buyer/home.html", sales=sales, products=services.snapshot.products())
+        soonest = min((sale.next_at for sale in sales if sale.next_at), default=None)
+        return page(
+            request,
+            "buyer/home.html",
+            sales=sales,
+            products=services.snapshot.products(),
+            next_at=soonest,
+        )
 
     return for_strangers(request, visitor, render)
 

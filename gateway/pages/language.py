@@ -84,7 +84,7 @@ def environment(locale: str) -> Environment:
     env.install_gettext_translations(translations(locale), newstyle=True)  # type: ignore[attr-defined]
     spoken = words_in(locale)
     env.filters |= {name: getattr(spoken, name) for name in dir(Words) if not name.startswith("_")}
-    env.filters |= {name: getattr(words, name) for name in ("iso", "time_left", "share", "fault_of")}
+    env.filters |= {name: getattr(words, name) for name in ("iso", "share", "fault_of")}
     env.globals |= {"asset": assets.asset_url, "picture_url": assets.picture_url}
     return env
 

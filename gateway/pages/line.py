@@ -25,10 +25,11 @@ from gateway.pages.render import (
     services_with,
     visitor_of,
 )
-from gateway.pages.words import face_of, time_left
+from gateway.pages.words import face_of
 from gateway.problems import Problem
 from gateway.refusals import NotSignedIn, NotVerified, TooManyPolls
 from gateway.services import Services
+from shop.sales.reading import Sale
 from waiting_room.refusals import NoTicket
 from waiting_room.ticket import is_guest
 
@@ -81,10 +82,10 @@ async def render_line(request: AnyRequest, slug: str, problem: Problem | None = 
     """The waiting page, with what was refused above it. Raises NoTicket, UnknownSale, RoomUnavailable."""
     services, visitor = await services_with(request, slug), visitor_of(request)
     place = await _look(services, slug, visitor, ticket_token(request, services, slug))
-    sale_id = services.snapshot.sale(slug).sale_id
-    start = request.cookies.get(cookie_name(services.settings, f"start_{sale_id}"), "")
+    sale = services.snapshot.sale(slug)
+    start = request.cookies.get(cookie_name(services.settings, f"start_{sale.sale_id}"), "")
     way = progress(place, int(start) if start.isdecimal() and len(start) < 10 else None)
-    values = _values(services, visitor, place, way)
+    values = line_values(services, visitor, sale, place, way)
     answer = page(
         request, "buyer/line.html", problem=problem, onward=onward(request, services, slug), **values
     )
@@ -92,13 +93,16 @@ async def render_line(request: AnyRequest, slug: str, problem: Problem | None = 
     return answer
 
 
-def _values(services: Services, visitor: Visitor, place: TicketBody, way: Progress) -> dict[str, Any]:
-    words, sale = visitor.words, services.snapshot.sale(place.sale)
+def line_values(
+    services: Services, visitor: Visitor, sale: Sale, place: TicketBody, way: Progress
+) -> dict[str, Any]:
+    """What the template of the waiting page shows."""
+    words = visitor.words
     sentences = dict(words.sentences())
     reason = place.estimate.reason if place.estimate else None
     face = face_of(place.state, reason.code if reason else None)
     key = "title-lobby" if face in ("waiting", "paused") and place.ahead is None else f"title-{face}"
-    left = time_left(place.turn_expires_at, datetime.now(UTC)) if place.turn_expires_at else ""
+    left = words.time_left(place.turn_expires_at, datetime.now(UTC)) if place.turn_expires_at else ""
     title = sentences[key].replace("{ahead}", words.number(place.ahead or 0)).replace("{left}", left)
     return {
         "sale": sale,
