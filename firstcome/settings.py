@@ -72,7 +72,10 @@ class Settings(BaseSettings):
     data_dir: Path = Field(Path(".firstcome"), description="a folder for local data")
 
     redis_url: str = Field(
-        "", repr=False, description="a URL such as redis://:password@host:6379/0 or unix:///path?db=0"
+        "",
+        repr=False,
+        description="a URL such as redis://:password@host:6379/0, unix:///path?db=0 or "
+        "redis+sentinel://:password@host1,host2,host3/mymaster/0",
     )
     rq_redis_url: str = Field(
         "",

@@ -50,6 +50,9 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     sold: int
     waiting: int
     before_order: int
+    capacity: int
+    slots: int
+    freed_last_minute: int
 
 
 class Sight(Around, frozen=True, kw_only=True):
@@ -198,6 +201,9 @@ def _flow(around: Around) -> Flow:
         calls_per_minute=around.calls_per_minute,
         calls_last_minute=around.calls_last_minute,
         history_ms=around.calling_ms,
+        capacity=around.capacity,
+        slots=around.slots,
+        freed_last_minute=around.freed_last_minute,
         limit=around.limit,
         limit_since_ms=around.limit_since_ms,
         gate_since_ms=around.gate_since_ms,

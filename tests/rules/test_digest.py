@@ -21,7 +21,7 @@ QUIET: dict[str, Any] = {
     **dict.fromkeys(Around.__struct_fields__, 0),
     **{"phase": Phase.OPEN, "store_id": "store", "limit": "rate", "gate": "open", "now_serving": 0},
     **{"now_ms": 1_000_000, "calling_ms": 60_000, "allotted": 1_000},
-    **{"calls_per_minute": 600, "calls_last_minute": 600},
+    **{"calls_per_minute": 600, "calls_last_minute": 600, "capacity": 10**6},
 }
 
 
