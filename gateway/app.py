@@ -78,7 +78,7 @@ def create_app(settings: Settings) -> Litestar:
         lifespan=[_lifespan],
         logging_config=None,
     )
-    crowd = {last: partial(answerer, services) for last, answerer in line.CROWD.items()}
+    crowd = {asked: partial(answerer, services) for asked, answerer in line.CROWD.items()}
     onward = [settings.simulator_url, *settings.gate_sites]
     app.asgi_handler = Layer(app.asgi_handler, settings, services.metrics, onward, crowd)
     return app

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from gateway.plain import Answer, Header, headers_of
+from gateway.plain import Answer, Header, Scope
 from gateway.problems import problem_answer
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gateway.metrics import Metrics
 
 Headers = list[Header]
-CrowdAnswer = Callable[[str, Mapping[bytes, bytes]], Awaitable[Answer]]
+CrowdAnswer = Callable[[str, Scope], Awaitable[Answer]]
 
 CROWD_PATH = "/api/v1/sales/"
 
@@ -57,7 +57,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class Layer:
     """Wraps an application. `metrics` counts what passes; `origins` are other hosts that forms may lead to (payment pages).
 
-    `crowd` answers GET /api/v1/sales/{sale}/… by the last part of the path: what it answers never reaches the application.
+    `crowd` answers /api/v1/sales/{sale}/… by method and last part of the path: what it answers never reaches the application.
     """
 
     def __init__(
@@ -66,12 +66,11 @@ class Layer:
         settings: Settings,
         metrics: Metrics,
         origins: Iterable[str],
-        crowd: Mapping[str, CrowdAnswer] | None = None,
+        crowd: Mapping[tuple[str, str], CrowdAnswer] | None = None,
     ) -> None:
         self._app = app
-        self._crowd = {
-            last: (f"{CROWD_PATH}{{sale}}/{last}", answerer) for last, answerer in (crowd or {}).items()
-        }
+        self._crowd = crowd or {}
+        self._routes = {last: f"{CROWD_PATH}{{sale}}/{last}" for _, last in self._crowd}
         self._dressed: dict[tuple[bytes, ...], tuple[Header, ...]] = {}
         self._metrics = metrics
         self._proxies = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
@@ -83,11 +82,11 @@ class Layer:
             await self._app(scope, receive, send)
             return
         begun = time.perf_counter()
-        if scope["method"] == "GET" and scope["path"].startswith(CROWD_PATH):
+        if scope["path"].startswith(CROWD_PATH):
             slug, _, last = scope["path"][len(CROWD_PATH) :].partition("/")
-            hot = self._crowd.get(last)
-            if hot is not None and slug:
-                await self._answer(hot, slug, scope, send, begun)
+            answerer = self._crowd.get((scope["method"], last))
+            if answerer is not None and slug:
+                await self._answer(answerer, slug, last, scope, send, begun)
                 return
         scope["headers"] = self._believable(scope)
         asked = scope["method"]
@@ -113,12 +112,16 @@ class Layer:
             self._metrics.count(route, method, status, time.perf_counter() - begun)
 
     async def _answer(
-        self, hot: tuple[str, CrowdAnswer], slug: str, scope: Any, send: Any, begun: float
+        self, answerer: CrowdAnswer, slug: str, last: str, scope: Any, send: Any, begun: float
     ) -> None:
-        """Answer without the application. No header that names a user or an address is looked at."""
-        route, answerer = hot
+        """Answer without the application."""
+        method = scope["method"]
+        if (
+            method != "GET"
+        ):  # a poll is the same wherever it comes from, and reads no header that names a user
+            scope["headers"] = self._believable(scope)
         try:
-            status, headers, body = await answerer(slug, headers_of(scope))
+            status, headers, body = await answerer(slug, scope)
         except Exception as error:  # noqa: BLE001 - refusals and faults alike are told as problems
             status, headers, body = problem_answer(error, scope["path"])
         start = [*headers, *self._dress(headers)]
@@ -126,7 +129,7 @@ class Layer:
             start.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": start})
         await send({"type": "http.response.body", "body": body})
-        self._metrics.count(route, "GET", status, time.perf_counter() - begun)
+        self._metrics.count(self._routes[last], method, status, time.perf_counter() - begun)
 
     def _dress(self, given: tuple[Header, ...]) -> tuple[Header, ...]:
         """The security headers that are not given already; remembered, since the crowd's answers are all alike."""

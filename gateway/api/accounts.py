@@ -283,7 +283,12 @@ def crowd_of(request: AnyRequest) -> str:
 
 def client_of(request: AnyRequest) -> str:
     """The address that asks, as far as it can be believed."""
-    return request.client.host if request.client else ""
+    return address_of(request.scope)
+
+
+def address_of(scope: Any) -> str:
+    """As `client_of`, from the scope; empty where there is none, as on a socket of this machine."""
+    return str(scope["client"][0]) if scope.get("client") else ""
 
 
 def session_body(services: Services, signed_in: SignedIn) -> SessionBody:
