@@ -24,12 +24,13 @@ from waiting_room.refusals import InvalidToken
 VERSION = "v1"
 KIND = "firstcome-ticket"
 ID_BYTES = 10
+ID_LENGTH = 14
 LONGEST_TOKEN = 512
 
 # Where the id of an account's ticket has a character of the alphabet, that of a device's has this one.
 GUEST = "~"
 
-_TICKET_ID = re.compile(r"[~A-Za-z0-9_-][A-Za-z0-9_-]{13}")
+_TICKET_ID = re.compile(rf"[{GUEST}A-Za-z0-9_-][A-Za-z0-9_-]{{{ID_LENGTH - 1}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,11 @@ class TicketKeys:
 
 
 class Ticket(msgspec.Struct, frozen=True, gc=False):
-    """What a ticket says: a place `number` in a sale, given by the store `store_id`."""
+    """What a ticket says: a place `number` in a sale, given by the store `store_id`.
+
+    In a draw, before its list is public, no ticket says more than where it belongs: 0 is the lobby, where the place is the draw
+    score, and -3 the third that came after the opening.
+    """
 
     sale_id: str
     ticket_id: str

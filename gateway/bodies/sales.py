@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from gateway.bodies.base import Body, Items
+from gateway.bodies.draws import DrawBody
 
 
 class MessageBody(Body, frozen=True):
@@ -57,6 +58,7 @@ class SaleBody(Body, frozen=True):
     guests: bool
     challenge: bool
     items: list[SaleItemBody]
+    draw: DrawBody | None = None
     message: MessageBody | None = None
 
 

@@ -33,7 +33,7 @@ local function take_out(ticket, state)
     scores[key] = redis.call('ZSCORE', key, ticket) or nil
     redis.call('ZREM', key, ticket)
   end
-  if scores[LINE] then note_gone(tonumber(scores[LINE])) end
+  if scores[LINE] then note_gone(sale, ticket, tonumber(scores[LINE])) end
   return scores
 end
 
