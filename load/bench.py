@@ -28,6 +28,7 @@ from load.rows import checkout, depth, joins, lanes, line, polls, settling
 RESULTS = Path(__file__).with_name("results") / "bench.json"
 
 PARTS: dict[str, Callable[[float], Iterator[Figure]]] = {
+    "generator": polls.generator_itself,
     "poll": polls.poll_against_empty_handler,
     "commands": polls.redis_commands,
     "idle": polls.with_idle_connections,

@@ -79,18 +79,16 @@ def ticks_and_memory(scale: float = 1.0) -> Iterator[Figure]:
 
 
 async def _measured(here: Stage, scale: float) -> list[Figure]:
-    deep = max(5_000, int(DEEP * scale))
+    deep, ticks = max(5_000, int(DEEP * scale)), max(20, int(TICKS * min(1.0, 10 * scale)))
     async with _client(here) as client:
         joined = await _bytes_per_ticket(client, max(2_000, int(TICKETS_THAT_JOIN * scale)))
         shallow = await _sale(client, here, "shallow00001", SHALLOW)
         long_line = await _sale(client, here, "deep00000001", deep)
         times: dict[str, list[float]] = {"shallow": [], "deep": []}
         for _ in range(ROUNDS):
-            times["shallow"].append(await _p99_of_ticks(here, shallow))
-            times["deep"].append(await _p99_of_ticks(here, long_line))
-        blocked = [
-            max(await _script_ms(here, lambda: long_line.tick(rate=BIG_TICK))) for _ in range(ROUNDS)
-        ]
+            times["shallow"].append(await _p99_of_ticks(here, shallow, ticks))
+            times["deep"].append(await _p99_of_ticks(here, long_line, ticks))
+        blocked = [max(await _script_ms(here, lambda: long_line.tick(rate=BIG_TICK))) for _ in range(ROUNDS)]
     return [
         Figure(
             "tick_p99_1m_vs_1k",
@@ -153,9 +151,9 @@ def _fill(client: redis.Redis, keys: SaleKeys, waiting: int) -> None:
         client.zadd(keys.line, {secrets.token_urlsafe(10)[:14]: number for number in numbers})
 
 
-async def _p99_of_ticks(here: Stage, sale: OneSale) -> float:
+async def _p99_of_ticks(here: Stage, sale: OneSale, count: int) -> float:
     async def ticks() -> None:
-        for _ in range(TICKS):
+        for _ in range(count):
             await sale.tick(rate=CALLED_PER_TICK)
             # The line keeps its length: as many come to its end as were called from its head.
             names = {secrets.token_urlsafe(10)[:14]: 10_000_000 + at for at in range(CALLED_PER_TICK)}
