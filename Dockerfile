@@ -3,6 +3,7 @@ FROM python:3.13-slim AS build
 WORKDIR /source
 COPY pyproject.toml README.md LICENSE ./
 COPY firstcome firstcome
+COPY firstcome_gate firstcome_gate
 COPY gateway gateway
 COPY waiting_room waiting_room
 COPY workers workers

@@ -5,10 +5,10 @@ PYTHON ?= $(or $(shell for name in python3 python3.14 python3.13 python3.12 pyth
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done),python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-CODE := firstcome gateway waiting_room workers shop load tests
+CODE := firstcome firstcome_gate gateway waiting_room workers shop load tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format load bench model clean
+.PHONY: help demo test lint format load bench model pictures clean
 .SUFFIXES:
 MAKEFLAGS += --no-print-directory
 
@@ -41,6 +41,9 @@ model: .venv/.test ## random traces: scripts against the model of the room; ROUN
 bench: .venv/.test ## speed against plain peers: a table and load/results/bench.json; ONLY=poll,lane runs parts
 	@.ci/system-packages bench
 	@exec $(BIN)/python -m load.bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+pictures: .venv/.test ## take the README's pictures anew from a running demo
+	@$(BIN)/python -m tests.pages.pictures
 
 clean: ## remove the virtual environment and all caches; demo data stays
 	@rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info

@@ -1,16 +1,24 @@
 """Redis clients as this product wants them: short timeouts, and no hidden retries.
 
 redis-py would otherwise send a command again when only its reply was lost, and a tick or a join would happen twice; what may be
-repeated is repeated by whoever knows. Knows no keys and no commands.
+repeated is repeated by whoever knows. A URL with `+sentinel` names the Sentinels, which are asked for the master by every new
+connection. Knows no keys and no commands.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import redis
 import redis.asyncio
+import redis.asyncio.sentinel
+import redis.sentinel
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
+
+from firstcome.urls import Watched, watched
 
 CONNECT_WITHIN_S = 1.0
 REPLY_WITHIN_S = 1.0
@@ -20,14 +28,17 @@ RQ_REPLY_WITHIN_S = 15.0
 
 def redis_async(url: str, *, connections: int = 64) -> redis.asyncio.Redis:
     """A client for coroutines; replies are text. At most `connections` are open, further callers are refused."""
-    return redis.asyncio.Redis.from_url(
-        url,
-        decode_responses=True,
-        retry=AsyncRetry(NoBackoff(), 0),
-        socket_connect_timeout=CONNECT_WITHIN_S,
-        socket_timeout=REPLY_WITHIN_S,
-        max_connections=connections,
+    options = _options(AsyncRetry(NoBackoff(), 0), text=True) | {"max_connections": connections}
+    told = watched(url)
+    if told is None:
+        return redis.asyncio.Redis.from_url(url, **options)
+    sentinel = redis.asyncio.sentinel.Sentinel(  # type: ignore[no-untyped-call]
+        told.sentinels, sentinel_kwargs=_to_sentinels(told, AsyncRetry(NoBackoff(), 0))
     )
+    client: redis.asyncio.Redis = sentinel.master_for(
+        told.service, connection_pool_class=_WatchedPool, **_to_master(told), **options
+    )
+    return client
 
 
 def redis_sync(url: str) -> redis.Redis:
@@ -41,10 +52,53 @@ def rq_redis(url: str, *, reply_within_s: float = RQ_REPLY_WITHIN_S) -> redis.Re
 
 
 def _sync(url: str, *, text: bool, reply_within_s: float) -> redis.Redis:
-    return redis.Redis.from_url(
-        url,
-        decode_responses=text,
-        retry=Retry(NoBackoff(), 0),
-        socket_connect_timeout=CONNECT_WITHIN_S,
-        socket_timeout=reply_within_s,
+    options = _options(Retry(NoBackoff(), 0), text=text) | {"socket_timeout": reply_within_s}
+    told = watched(url)
+    if told is None:
+        return redis.Redis.from_url(url, **options)
+    sentinel = redis.sentinel.Sentinel(  # type: ignore[no-untyped-call]
+        told.sentinels, sentinel_kwargs=_to_sentinels(told, Retry(NoBackoff(), 0))
     )
+    client: redis.Redis = sentinel.master_for(  # type: ignore[no-untyped-call]
+        told.service, **_to_master(told), **options
+    )
+    return client
+
+
+def sentinels(told: Watched) -> list[redis.Redis]:
+    """A client for each of the Sentinels themselves."""
+    options = _to_sentinels(told, Retry(NoBackoff(), 0))
+    return [
+        redis.Redis(host=host, port=port, decode_responses=True, **options) for host, port in told.sentinels
+    ]
+
+
+class _WatchedPool(redis.asyncio.sentinel.SentinelConnectionPool):
+    """Closes its connections to the Sentinels together with those to the master."""
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self.sentinel_manager.aclose()
+
+
+def _options(retry: Any, *, text: bool) -> dict[str, Any]:
+    return {"decode_responses": text} | _briefly(retry)
+
+
+def _briefly(retry: Any) -> dict[str, Any]:
+    """Bounded waits, and a new connection without round trips that nobody needs: a slow store must be reachable in time."""
+    return {
+        "retry": retry,
+        "socket_connect_timeout": CONNECT_WITHIN_S,
+        "socket_timeout": REPLY_WITHIN_S,
+        "driver_info": None,
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),
+    }
+
+
+def _to_master(told: Watched) -> dict[str, Any]:
+    return {"username": told.username, "password": told.password, "db": told.db, "ssl": told.tls}
+
+
+def _to_sentinels(told: Watched, retry: Any) -> dict[str, Any]:
+    return {"password": told.sentinel_password, "ssl": told.tls} | _briefly(retry)

@@ -14,6 +14,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -21,7 +22,7 @@ import redis
 from redis.exceptions import RedisError
 from sqlalchemy import text
 
-from firstcome import clients, wiring
+from firstcome import clients, urls, wiring
 from firstcome.private_server import ServerFault
 from firstcome.settings import Settings, variable
 from shop.errors import ShopError
@@ -33,6 +34,7 @@ KEEPS_EVERYTHING = "noeviction"
 # How many processes of each kind share the database's connections: serve workers, two controllers, workers, one sweeper.
 CONTROLLERS, SWEEPERS = 2, 1
 ENOUGH_FILES = 10_000
+ENOUGH_SENTINELS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def refuse_forgetful_redis(settings: Settings) -> None:
 
 
 def _redis(subject: str, name: str, url: str, demo: bool) -> Iterator[Finding]:
+    yield from sentinels(subject, url)
     try:
         client = clients.redis_sync(url)
         with contextlib.closing(client):
@@ -103,6 +106,32 @@ def _redis(subject: str, name: str, url: str, demo: bool) -> Iterator[Finding]:
     except (RedisError, ValueError) as error:
         yield Finding(
             subject, f"gives no answer ({type(error).__name__})", f"Start it, or correct {variable(name)}."
+        )
+
+
+def sentinels(subject: str, url: str) -> Iterator[Finding]:
+    """Whether the Sentinels, where some are named, are there, enough of them, and could promote a replica."""
+    told = urls.watched(url)
+    if told is None:
+        return
+    for (host, port), client in zip(told.sentinels, clients.sentinels(told), strict=True):
+        who = f"the Sentinel at {host}:{port}"
+        with contextlib.closing(client):
+            try:
+                master = cast(dict[str, Any], client.sentinel_master(told.service))
+                client.sentinel_ckquorum(told.service)
+            except RedisError as error:
+                mend = f"Start it, let it watch {told.service}, and let it reach the others."
+                yield Finding(subject, f"{who} cannot fail over ({type(error).__name__})", mend)
+                continue
+        replicas = int(master["num-slaves"])
+        mend = "" if replicas else "Give the master a replica: there is nothing to fail over to."
+        yield Finding(subject, f"{who} watches {told.service} with {replicas} replicas", mend)
+    if len(told.sentinels) < ENOUGH_SENTINELS:
+        yield Finding(
+            subject,
+            f"{len(told.sentinels)} Sentinels are named",
+            "Name three or more, each on a machine of its own.",
         )
 
 

@@ -64,10 +64,18 @@ class Settings(BaseSettings):
     trusted_proxies: Words = Field(
         (), description="networks separated by commas, for example 10.0.0.0/8,::1/128"
     )
+    gate_sites: Words = Field(
+        (),
+        description="origins of other hosts that the gate may lead buyers to, separated by commas, "
+        "for example https://tickets.example.org",
+    )
     data_dir: Path = Field(Path(".firstcome"), description="a folder for local data")
 
     redis_url: str = Field(
-        "", repr=False, description="a URL such as redis://:password@host:6379/0 or unix:///path?db=0"
+        "",
+        repr=False,
+        description="a URL such as redis://:password@host:6379/0, unix:///path?db=0 or "
+        "redis+sentinel://:password@host1,host2,host3/mymaster/0",
     )
     rq_redis_url: str = Field(
         "",
@@ -170,7 +178,7 @@ class Settings(BaseSettings):
         """Whether buyers reach the site by https (cookies then carry the `__Host-` prefix)."""
         return self.base_url.startswith("https://")
 
-    @field_validator("trusted_proxies", "simulator_webhook_secrets", mode="before")
+    @field_validator("trusted_proxies", "gate_sites", "simulator_webhook_secrets", mode="before")
     @classmethod
     def _split_words(cls, value: object) -> object:
         if isinstance(value, str):
@@ -183,6 +191,11 @@ class Settings(BaseSettings):
         for network in value:
             ipaddress.ip_network(network)
         return value
+
+    @field_validator("gate_sites")
+    @classmethod
+    def _other_sites(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        return urls.origins(value, plain_http=bool(info.data.get("demo")))
 
     @field_validator("base_url")
     @classmethod

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+import re
+from dataclasses import dataclass, field
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit, urlunsplit
+
+SENTINEL = "+sentinel"
+SENTINEL_PORT = 26379
 
 
 def origin(value: str, *, plain_http: bool) -> str:
@@ -15,12 +20,79 @@ def origin(value: str, *, plain_http: bool) -> str:
     return value.rstrip("/")
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A Redis master that Sentinels watch under the name `service`, and where to ask them."""
+
+    sentinels: tuple[tuple[str, int], ...]
+    service: str
+    db: int
+    tls: bool
+    username: str | None = field(default=None, repr=False)
+    password: str | None = field(default=None, repr=False)
+    sentinel_password: str | None = field(default=None, repr=False)
+
+
+def origins(values: tuple[str, ...], *, plain_http: bool) -> tuple[str, ...]:
+    """Several origins, in lower case as browsers spell them; every fault is named together with what has it."""
+    faults, found = [], []
+    for value in values:
+        try:
+            found.append(origin(value, plain_http=plain_http).lower())
+        except ValueError as fault:
+            faults.append(f"{value!r} {fault}")
+    if faults:
+        raise ValueError("cannot be used: " + "; ".join(faults))
+    return tuple(found)
+
+
 def redis(value: str) -> str:
-    """A Redis server, by host or by socket."""
-    parts = _parts(value, "redis", "rediss", "unix")
+    """A Redis server, by host or by socket, or the Sentinels that watch one."""
+    if value.startswith(("redis-cluster:", "rediss-cluster:", "redis+cluster:", "rediss+cluster:")):
+        raise ValueError(
+            "names a Redis Cluster, which is not supported yet: name one server, or its Sentinels"
+        )
+    parts = _parts(value, "redis", "rediss", "unix", f"redis{SENTINEL}", f"rediss{SENTINEL}")
+    if watched(value) is not None:
+        return value
     if not parts.hostname and not (parts.scheme == "unix" and parts.path):
         raise ValueError("names no host")
     return value
+
+
+def watched(value: str) -> Watched | None:
+    """What `redis+sentinel://user:password@host:26379,host,host/service/0?sentinel_password=…` says; None for any other URL.
+
+    Raises ValueError for one that is not complete.
+    """
+    parts = urlsplit(value)
+    if not parts.scheme.endswith(SENTINEL):
+        return None
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    username, _, password = credentials.partition(":")
+    service, _, db = parts.path.strip("/").partition("/")
+    if not service:
+        raise ValueError("does not name the service that the Sentinels watch: …/mymaster/0")
+    if not (db or "0").isdecimal():
+        raise ValueError("does not end with the number of a database")
+    given = parse_qs(parts.query).get("sentinel_password")
+    return Watched(
+        sentinels=tuple(_host_and_port(host) for host in hosts.split(",")),
+        service=unquote(service),
+        db=int(db or 0),
+        tls=parts.scheme.startswith("rediss"),
+        username=unquote(username) or None,
+        password=unquote(password) or None,
+        sentinel_password=given[0] if given else None,
+    )
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    """Of `host`, `host:port` or `[::1]:port`."""
+    found = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^\[\]:]+)(?::(\d{1,5}))?", text)
+    if found is None:
+        raise ValueError("names no host, or a port that is none")
+    return found[1].strip("[]"), int(found[2] or SENTINEL_PORT)
 
 
 def database(value: str) -> str:
@@ -46,7 +118,8 @@ def website(value: str) -> str:
 
 
 def without_password(url: str) -> str:
-    """The URL with its password replaced by `***`."""
+    """The URL with its passwords replaced by `***`."""
+    url = re.sub(r"([?&]\w*password=)[^&#]*", r"\1***", url)
     parts = urlsplit(url)
     if parts.password is None:
         return url

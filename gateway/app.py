@@ -21,7 +21,7 @@ from litestar.di import Provide
 from firstcome import clients, wiring
 from firstcome.settings import Settings
 from gateway import health, problems
-from gateway.api import accounts, cart, keys, line, orders, payments, products, sales
+from gateway.api import accounts, cart, gate, keys, line, orders, payments, products, sales
 from gateway.api.operator import desk, stock
 from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
@@ -40,11 +40,12 @@ from gateway.watching import Watch
 from shop.accounts.sessions import live_sessions
 from shop.orders.receipt import ReceiptKeys
 from shop.storage.database import LOCK_WAIT_S
+from waiting_room.codes import Codes
 from waiting_room.digests import Digests
 from waiting_room.passes import PassReader, PassSigner, jwks
 from waiting_room.polling import PollLimits
 from waiting_room.room import Room
-from waiting_room.ticket import TicketKeys
+from waiting_room.ticket import TicketKeys, TicketReader
 from workers.lanes import Doorbell, LaneReader, Lanes
 
 log = structlog.get_logger(__name__)
@@ -75,8 +76,9 @@ def create_app(settings: Settings) -> Litestar:
         lifespan=[_lifespan],
         logging_config=None,
     )
-    crowd = {last: partial(answerer, services) for last, answerer in line.CROWD.items()}
-    app.asgi_handler = Layer(app.asgi_handler, settings, services.metrics, [settings.simulator_url], crowd)
+    crowd = {asked: partial(answerer, services) for asked, answerer in line.CROWD.items()}
+    onward = [settings.simulator_url, *settings.gate_sites]
+    app.asgi_handler = Layer(app.asgi_handler, settings, services.metrics, onward, crowd)
     return app
 
 
@@ -86,6 +88,7 @@ def _api() -> list[Router]:
     desks = [*desk.HANDLERS, *operator_sales.HANDLERS, *stock.HANDLERS]
     return [
         Router("/api/v1", route_handlers=public, dto=JsonBody, return_dto=None),
+        Router("/gate", route_handlers=gate.HANDLERS, dto=JsonBody, return_dto=None),
         Router("/api/v1/operator", route_handlers=desks, dto=JsonBody, return_dto=None),
     ]
 
@@ -122,6 +125,7 @@ def build_services(settings: Settings) -> Services:
         kit=kit,
         sessions=Sessions(derive("session"), derive("csrf")),
         ticket_keys=TicketKeys(tickets.by_id),
+        ticket_reader=TicketReader(TicketKeys(tickets.by_id)),
         ticket_id_keys=derive("ticket-id"),
         order_id_keys=derive("order-id"),
         receipt_keys=ReceiptKeys(receipts.active, receipts.by_id),
@@ -129,6 +133,7 @@ def build_services(settings: Settings) -> Services:
         pass_signer=PassSigner(passes.active, passes.by_id),
         pass_reader=PassReader(passes.by_id),
         jwks=msgspec.json.encode(jwks(passes.by_id)),
+        codes=Codes(redis),
         snapshot=Snapshot(db, room, limits),
         watch=Watch(
             lambda sale: encoded_figures(services, sale),

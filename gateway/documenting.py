@@ -83,6 +83,7 @@ def openapi(version: str) -> OpenAPIConfig:
             Tag(name="line", description="The waiting room of a sale"),
             Tag(name="checkout", description="Orders and payments"),
             Tag(name="operator", description="Running sales"),
+            Tag(name="gate", description="For the proxies and programs of other sites"),
             Tag(name="keys", description="For those who verify passes"),
         ],
         use_handler_docstrings=True,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,10 +18,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 import jwt
+import msgspec
 from litestar.connection import ASGIConnection, Request
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
 
+from firstcome_gate import names
 from gateway.reading import read_form
 from gateway.refusals import ForeignRequest, NotSignedIn, NotVerified, TwoIdentities, WrongRole
 from shop.accounts.sessions import SignedIn, session_is_live
@@ -60,7 +63,8 @@ class Sessions:
     def __init__(self, keys: KeySet, csrf_keys: KeySet) -> None:
         self._keys = keys
         self._csrf_keys = csrf_keys
-        self._known: OrderedDict[str, dict[str, Any]] = OrderedDict()
+        self._by_header = {_header(kid, key): key for kid, key in keys.by_id.items()}
+        self._known: OrderedDict[tuple[str, str], Principal] = OrderedDict()
 
     def issue(self, signed_in: SignedIn, life_s: int) -> str:
         """A session text for `life_s` seconds."""
@@ -79,38 +83,37 @@ class Sessions:
 
     def read(self, token: str, via: Literal["cookie", "bearer"]) -> Principal | None:
         """Whose session this is; None for anything that is not a live session of ours."""
-        claims = self._known.get(token)
-        if claims is None:
+        known = self._known.get((via, token))
+        if known is None:
             claims = self._verify(token)
             if claims is None:
                 return None
-            self._known[token] = claims
+            known = claims.principal(via)
+            self._known[via, token] = known
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
-        if claims["exp"] <= time.time():
-            self._known.pop(token, None)
+        if known.expires_at <= time.time():
+            self._known.pop((via, token), None)
             return None
-        return Principal(
-            claims["sub"],
-            claims["kind"],
-            claims["role"],
-            claims["verified"],
-            claims["sid"],
-            via,
-            claims["exp"],
-        )
+        return known
 
-    def _verify(self, token: str) -> dict[str, Any] | None:
-        try:
-            key = self._keys.by_id.get(jwt.get_unverified_header(token).get("kid", ""))
-            if key is None:
-                return None
-            claims: dict[str, Any] = jwt.decode(
-                token, key, algorithms=["HS256"], options={"require": ["exp", "sub"]}
-            )
-        except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError):
+    def _verify(self, token: str) -> _Claims | None:
+        """The claims of a text of ours. Everything that we sign begins with one of a few headers, which name algorithm and key; no
+        other one is ever looked into. A join is mostly the first that is seen of a session, and a library that reads any JWT
+        takes a third of its time.
+        """
+        signed, _, signature = token.rpartition(".")
+        header, _, payload = signed.partition(".")
+        key = self._by_header.get(header)
+        if key is None or not token.isascii():
             return None
-        return claims
+        mac = urlsafe_b64encode(hmac.digest(key, signed.encode(), sha256)).rstrip(b"=")
+        if not hmac.compare_digest(mac, signature.encode()):
+            return None
+        try:
+            return msgspec.json.decode(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=_Claims)
+        except (ValueError, msgspec.DecodeError):
+            return None
 
     def csrf_token(self, session_id: str) -> str:
         """The token that a form of this session carries."""
@@ -126,6 +129,25 @@ class Sessions:
         return any(fits)
 
 
+class _Claims(msgspec.Struct, frozen=True):
+    """What a session text says."""
+
+    sub: str
+    kind: Kind
+    role: str
+    verified: bool
+    sid: str
+    exp: int
+
+    def principal(self, via: Literal["cookie", "bearer"]) -> Principal:
+        return Principal(self.sub, self.kind, self.role, self.verified, self.sid, via, self.exp)
+
+
+def _header(kid: str, key: bytes) -> str:
+    """What all texts that are signed by a key begin with."""
+    return jwt.encode({}, key, "HS256", headers={"kid": kid}).partition(".")[0]
+
+
 def _csrf(key: bytes, session_id: str) -> str:
     return hmac.new(key, session_id.encode(), sha256).hexdigest()
 
@@ -135,7 +157,7 @@ def _csrf(key: bytes, session_id: str) -> str:
 
 def cookie_name(settings: Settings, name: str) -> str:
     """The cookie's name as browsers see it: on https it carries `__Host-`, which no other host can set."""
-    return f"__Host-{name}" if settings.secure else name
+    return names.cookie_name(name, secure=settings.secure)
 
 
 def session_cookie(settings: Settings, kind: Kind) -> str:
@@ -206,7 +228,11 @@ def identify(
 
 def require_buyer(request: Connection) -> Principal:
     """The buyer who asks. Raises NotSignedIn, or WrongRole for operators."""
-    principal = principal_of(request)
+    return buyer(principal_of(request))
+
+
+def buyer(principal: Principal | None) -> Principal:
+    """Whoever asks, who must be a buyer. Raises NotSignedIn, or WrongRole for operators."""
     if principal is None:
         raise NotSignedIn("sign in first")
     if principal.kind != "buyer":
@@ -270,7 +296,12 @@ def csrf_token_for(request: Connection, principal: Principal | None) -> str:
 
 
 async def guard_changes(request: Connection, _handler: BaseRouteHandler) -> None:
-    """A Litestar guard for every route: an unsafe request of a browser must be ours. Raises ForeignRequest."""
+    """A Litestar guard for every route: as `guard_change`."""
+    await guard_change(request)
+
+
+async def guard_change(request: Connection) -> None:
+    """An unsafe request of a browser must be ours. Raises ForeignRequest."""
     if request.scope.get("method") not in UNSAFE or "authorization" in request.headers:
         return
     services: Services = request.app.state.services

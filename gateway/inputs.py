@@ -153,6 +153,15 @@ class NewOrder(Input, frozen=True):
     address_id: Id | None = None
 
 
+class CodeForPass(Input, frozen=True):
+    """The one-time code that a buyer brought back from the room, and the origin of the site that presents it."""
+
+    code: Annotated[str, Meta(max_length=200, extra_json_schema={"examples": ["3f9c2a….kW3v…"]})]
+    site: Annotated[
+        str, Meta(max_length=300, extra_json_schema={"examples": ["https://tickets.example.org"]})
+    ]
+
+
 class PaymentChoice(Input, frozen=True):
     """With which provider to pay; the first one when left out."""
 

@@ -55,7 +55,7 @@ async def poll(
 
     Raises UnknownSale, NoTicket, TooManyPolls or RoomUnavailable.
     """
-    sale = await services.snapshot.find(slug)
+    sale = services.snapshot.known(slug) or await services.snapshot.find(slug)
     holder = _holder(services, sale, principal, ticket_token)
     services.polls.admit(holder.ticket_id)
     place = services.digests.place(holder.shown) if holder.shown else None
@@ -162,7 +162,7 @@ def _read(services: Services, sale: SaleView, token: str | None) -> tickets.Tick
     if not token:
         return None
     try:
-        return tickets.read(token, sale.sale_id, services.ticket_keys)
+        return services.ticket_reader.read(token, sale.sale_id)
     except InvalidToken:
         return None
 

@@ -26,6 +26,7 @@ from shop.sales import acting, create, reading
 from shop.sales.reading import Sale
 from shop.sales.rules import Action as SaleAction
 from shop.sales.rules import Control, ItemDraft, SaleDraft
+from shop.sales.rules import frozen_fields as rules_frozen
 
 if TYPE_CHECKING:
     from gateway.services import Services
@@ -60,6 +61,14 @@ def change_sale(
         min_turn_window_s=services.settings.turn_floor_s,
     )
     return published(services, changed)
+
+
+def frozen_fields(sale: OperatorSaleBody) -> frozenset[str]:
+    """The fields of a sale that may no longer be changed, by the names of the API."""
+    frozen = rules_frozen(
+        Control(sale.control), sale.lobby_opens_at, sale.opens_at, sale.closes_at, datetime.now(UTC)
+    )
+    return frozen | {"message"} if "message_en" in frozen else frozen
 
 
 def act(

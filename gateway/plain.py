@@ -30,16 +30,21 @@ class Answer(NamedTuple):
     body: bytes = b""
 
 
-Answerer = Callable[["Services", str, Mapping[bytes, bytes]], Awaitable[Answer]]
-"""(services, the sale's slug, the request's headers by lower-case name) -> the answer."""
+Answerer = Callable[["Services", str, Scope], Awaitable[Answer]]
+"""(services, the sale's slug, the request's scope) -> the answer."""
 
 
 def plain(answerer: Answerer) -> Callable[..., Serve]:
     """A middleware that answers by itself; the handler behind it is never called."""
 
     async def serve(scope: Scope, _receive: Receive, send: Send) -> None:
-        given = headers_of(scope)
-        await send_answer(send, await answerer(services_of(scope), scope["path_params"]["sale"], given))
+        await send_answer(send, await answerer(services_of(scope), scope["path_params"]["sale"], scope))
+
+    return instead(serve)
+
+
+def instead(serve: Serve) -> Callable[..., Serve]:
+    """A middleware of a handler that only documents what `serve` does."""
 
     def middleware(app: Any) -> Serve:  # noqa: ARG001 - the name that Litestar passes it by
         return serve

@@ -76,6 +76,9 @@ TABLE: Mapping[type[Exception], Row] = {
     own.ForeignRequest: Row(403, "foreign_request", "The request did not come from this site", speaks=True),
     own.NotVerified: Row(403, "unverified", "The e-mail address is not verified", speaks=True),
     own.WrongRole: Row(403, "forbidden", "This account may not do that", speaks=True),
+    own.NoPass: Row(401, "no_pass", "This opens with an admission pass"),
+    own.UnknownSite: Row(403, "unknown_site", "The gate does not serve this site"),
+    own.CodeSpent: Row(403, "code_spent", "The one-time code is not good, or no longer"),
     own.UnreadableBody: Row(400, "unreadable_body", "The body cannot be read", speaks=True),
     own.WrongMediaType: Row(415, "unsupported_media_type", "The body has another media type", speaks=True),
     own.BadFields: Row(422, "bad_fields", "Some fields cannot be used", speaks=True),
@@ -296,7 +299,16 @@ def problem_answer(error: Exception, path: str) -> Answer:
 
 
 PageRenderer = Callable[[AnyRequest, Problem], Response[Any]]
-_PROGRAMS = ("/api/", "/health/", "/metrics", "/schema", "/.well-known/", "/demo/mail.json")
+_PROGRAMS = (
+    "/api/",
+    "/health/",
+    "/metrics",
+    "/schema",
+    "/.well-known/",
+    "/demo/mail.json",
+    "/gate/verify",
+    "/gate/exchange",
+)
 
 
 def is_page(path: str) -> bool:

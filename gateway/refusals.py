@@ -42,6 +42,21 @@ class WrongRole(GatewayRefused):
     """The session is genuine and does not allow this."""
 
 
+# ---------------------------------------------------------------- the gate
+
+
+class NoPass(GatewayRefused):
+    """The gate of a site opens with a pass of the sale that is good now."""
+
+
+class UnknownSite(GatewayRefused):
+    """The site is none of those that the settings name: nobody is led there."""
+
+
+class CodeSpent(GatewayRefused):
+    """A one-time code that is taken, over, for another site, or none at all."""
+
+
 # ---------------------------------------------------------------- what is asked
 
 

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from gateway.plain import Answer, Header, headers_of
+from gateway.plain import Answer, Header, Scope
 from gateway.problems import problem_answer
 
 if TYPE_CHECKING:
@@ -23,12 +23,20 @@ if TYPE_CHECKING:
     from gateway.metrics import Metrics
 
 Headers = list[Header]
-CrowdAnswer = Callable[[str, Mapping[bytes, bytes]], Awaitable[Answer]]
+CrowdAnswer = Callable[[str, Scope], Awaitable[Answer]]
 
 CROWD_PATH = "/api/v1/sales/"
 
 # By these another server names the user it has checked, or the place a request came from. None of it is ours to believe.
-_IDENTITY = (b"x-waiting-room-", b"x-auth-", b"x-user", b"x-account", b"x-forwarded-user", b"remote-user")
+_IDENTITY = (
+    b"x-firstcome-",
+    b"x-waiting-room-",
+    b"x-auth-",
+    b"x-user",
+    b"x-account",
+    b"x-forwarded-user",
+    b"remote-user",
+)
 _FORWARDED = frozenset(
     {
         b"forwarded",
@@ -40,6 +48,8 @@ _FORWARDED = frozenset(
     }
 )
 _PUBLIC = ("/static/",)
+# Proxies ask it with the method of whoever knocks.
+GATE = "/gate/verify"
 # Anybody may invent methods; every one of them would be another series of figures.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
@@ -47,7 +57,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class Layer:
     """Wraps an application. `metrics` counts what passes; `origins` are other hosts that forms may lead to (payment pages).
 
-    `crowd` answers GET /api/v1/sales/{sale}/… by the last part of the path: what it answers never reaches the application.
+    `crowd` answers /api/v1/sales/{sale}/… by method and last part of the path: what it answers never reaches the application.
     """
 
     def __init__(
@@ -56,10 +66,11 @@ class Layer:
         settings: Settings,
         metrics: Metrics,
         origins: Iterable[str],
-        crowd: Mapping[str, CrowdAnswer] | None = None,
+        crowd: Mapping[tuple[str, str], CrowdAnswer] | None = None,
     ) -> None:
         self._app = app
         self._crowd = crowd or {}
+        self._routes = {last: f"{CROWD_PATH}{{sale}}/{last}" for _, last in self._crowd}
         self._dressed: dict[tuple[bytes, ...], tuple[Header, ...]] = {}
         self._metrics = metrics
         self._proxies = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
@@ -71,16 +82,18 @@ class Layer:
             await self._app(scope, receive, send)
             return
         begun = time.perf_counter()
-        if scope["method"] == "GET" and scope["path"].startswith(CROWD_PATH):
+        if scope["path"].startswith(CROWD_PATH):
             slug, _, last = scope["path"][len(CROWD_PATH) :].partition("/")
-            answerer = self._crowd.get(last)
+            answerer = self._crowd.get((scope["method"], last))
             if answerer is not None and slug:
                 await self._answer(answerer, slug, last, scope, send, begun)
                 return
         scope["headers"] = self._believable(scope)
         asked = scope["method"]
-        if asked == "HEAD":  # what GET would answer, without its body
-            scope["method"] = "GET"
+        if asked != "GET" and (asked == "HEAD" or scope["path"] == GATE):
+            scope["method"] = (
+                "GET"  # HEAD is what GET would answer, without its body; the gate answers all methods alike
+            )
         status = 500
 
         async def finish(message: Any) -> None:
@@ -101,9 +114,14 @@ class Layer:
     async def _answer(
         self, answerer: CrowdAnswer, slug: str, last: str, scope: Any, send: Any, begun: float
     ) -> None:
-        """Answer without the application. No header that names a user or an address is looked at."""
+        """Answer without the application."""
+        method = scope["method"]
+        if (
+            method != "GET"
+        ):  # a poll is the same wherever it comes from, and reads no header that names a user
+            scope["headers"] = self._believable(scope)
         try:
-            status, headers, body = await answerer(slug, headers_of(scope))
+            status, headers, body = await answerer(slug, scope)
         except Exception as error:  # noqa: BLE001 - refusals and faults alike are told as problems
             status, headers, body = problem_answer(error, scope["path"])
         start = [*headers, *self._dress(headers)]
@@ -111,8 +129,7 @@ class Layer:
             start.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": start})
         await send({"type": "http.response.body", "body": body})
-        route = f"{CROWD_PATH}{{sale}}/{last}"
-        self._metrics.count(route, "GET", status, time.perf_counter() - begun)
+        self._metrics.count(self._routes[last], method, status, time.perf_counter() - begun)
 
     def _dress(self, given: tuple[Header, ...]) -> tuple[Header, ...]:
         """The security headers that are not given already; remembered, since the crowd's answers are all alike."""

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
     from shop.payments.providers import Provider
     from shop.storage.database import Database
     from shop.vault import Vault
+    from waiting_room.codes import Codes
     from waiting_room.digests import Digests
     from waiting_room.passes import PassReader, PassSigner
     from waiting_room.room import Room
-    from waiting_room.ticket import TicketKeys
+    from waiting_room.ticket import TicketKeys, TicketReader
     from workers.lanes import LaneReader, Lanes
 
 P = ParamSpec("P")
@@ -67,6 +68,7 @@ class Services:
     kit: AccountKit
     sessions: Sessions
     ticket_keys: TicketKeys
+    ticket_reader: TicketReader
     ticket_id_keys: KeySet
     order_id_keys: KeySet
     receipt_keys: ReceiptKeys
@@ -74,6 +76,7 @@ class Services:
     pass_signer: PassSigner
     pass_reader: PassReader
     jwks: bytes
+    codes: Codes
     snapshot: Snapshot
     watch: Watch
     polls: PollLimiter

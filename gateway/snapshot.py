@@ -203,6 +203,10 @@ class Snapshot:
         except KeyError:
             raise UnknownSale("there is no such sale") from None
 
+    def known(self, slug: str) -> Sale | None:
+        """As `sale`, None where there is none yet. Raises SnapshotStale."""
+        return self._present_shelf().sales.get(slug)
+
     async def find(self, slug: str) -> Sale:
         """As `sale`, for calls that may follow right upon a sale's creation in another process.
 
@@ -228,6 +232,12 @@ class Snapshot:
             except (ShopError, TimeoutError):
                 self._missed_at = time.monotonic()
         raise SnapshotStale("the catalogue's store does not answer")
+
+    def last_seen(self, *, slug: str | None = None, sale_id: str | None = None) -> Sale | None:
+        """A sale by its slug or its id as it was last seen, however long ago; None where it was not. For what never changes."""
+        if self._shelf is None:
+            return None
+        return self._shelf.sales.get(slug) if slug is not None else self._shelf.sales_by_id.get(sale_id or "")
 
     def sale_by_id(self, sale_id: str) -> Sale | None:
         """A listed sale by its id; None once it is no longer listed. Raises SnapshotStale."""

@@ -13,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import structlog
@@ -113,7 +114,7 @@ class Collector:
         pipeline = self._client.pipeline(transaction=False)
         for call in batch:
             sha = self._shas.get(call.script) or self._sha(call.script)
-            pipeline.evalsha(sha, len(call.keys), *call.keys, *call.args)
+            pipeline.evalsha(sha, len(call.keys), *_wire(tuple(call.keys)), *call.args)
         return await pipeline.execute(raise_on_error=False)
 
     async def _teach(self, calls: list[_Call]) -> None:
@@ -124,6 +125,12 @@ class Collector:
         sha = hashlib.sha1(source(script).encode(), usedforsecurity=False).hexdigest()
         self._shas[script] = sha
         return sha
+
+
+@lru_cache(maxsize=1024)
+def _wire(keys: tuple[str, ...]) -> tuple[bytes, ...]:
+    """The same few keys travel with every call: encoding them each time would cost more than everything else about it."""
+    return tuple(key.encode() for key in keys)
 
 
 def _settle(calls: list[_Call], replies: list[Any], *, final: bool = False) -> list[_Call]:

@@ -14,8 +14,7 @@ from bisect import bisect_left
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
-from waiting_room.place import Around, Sight
-from waiting_room.states import RecordState
+from waiting_room.place import Around
 
 
 class Digest(Around, frozen=True, kw_only=True):
@@ -90,9 +89,3 @@ def callable_since(digest: Digest, age_ms: float) -> int:
     if digest.gate != "open":
         return 0
     return 1 + int(digest.calls_per_minute * age_ms / 60_000)
-
-
-def waiting_sight(digest: Digest) -> Sight:
-    """What a script would answer for the first in line; with another number and rank, for anybody who waits."""
-    around = {name: getattr(digest, name) for name in Around.__struct_fields__}
-    return Sight(state=RecordState.WAITING, number=0, ahead=0, **around)

@@ -11,13 +11,13 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import msgspec
 
-from waiting_room.digest import Digest, callable_since, locate, waiting_sight, waits_at
+from waiting_room.digest import Digest, callable_since, locate, waits_at
 from waiting_room.estimate import Estimate
-from waiting_room.place import Place, Sight, place_of
+from waiting_room.place import Place, Scene, scene_of
 from waiting_room.polling import PollLimits
 from waiting_room.refusals import RoomUnavailable
 from waiting_room.room import Room
@@ -38,7 +38,7 @@ class _View:
     """One line as this process knows it; `seen_s` is the monotonic time at which the digest was new here."""
 
     digest: Digest
-    sight: Sight
+    scene: Scene
     seen_s: float
     gone: set[int] = field(default_factory=set)
     gone_known: int = 0
@@ -101,14 +101,14 @@ class Digests:
         elif view is None or news.digest.store_id != view.digest.store_id:
             self._begin(sale_id, news.digest)
         elif news.digest.now_ms > view.digest.now_ms:
-            view.digest, view.sight, view.seen_s = news.digest, waiting_sight(news.digest), self._clock()
+            view.digest, view.scene, view.seen_s = news.digest, scene_of(news.digest), self._clock()
         if view is not None:
             view.gone.update(news.gone)
             view.gone_known += len(news.gone)
 
     def _begin(self, sale_id: str, digest: Digest) -> None:
         """Of a digest that was there before nobody can tell how old it is: the next one is the first that counts."""
-        self._views[sale_id] = _View(digest, waiting_sight(digest), self._clock() - AWAY_FOR_S)
+        self._views[sale_id] = _View(digest, scene_of(digest), self._clock() - AWAY_FOR_S)
 
     # ------------------------------------------------------------ telling
 
@@ -142,9 +142,8 @@ class Digests:
         ahead = locate(view.digest, number) if joined_since else waits_at(view.digest, number, view.gone)
         if ahead is None:
             return None
-        return replace(self._place(view, number, ahead, age_s), estimate=_NOBODY_KNOWS)
+        return msgspec.structs.replace(self._place(view, number, ahead, age_s), estimate=_NOBODY_KNOWS)
 
     def _place(self, view: _View, number: int, ahead: int, age_s: float) -> Place:
         now_ms = view.digest.now_ms + int(age_s * 1000)
-        sight = msgspec.structs.replace(view.sight, number=number, ahead=ahead, now_ms=now_ms)
-        return place_of(sight, self._polls, self._chance())
+        return view.scene.place(number, ahead, now_ms, self._polls, self._chance())

@@ -15,7 +15,7 @@ Redis Cluster and every script touches one slot only.
 | missed        | zset   | missed ticket id -> end of its come-back time (come-back clock, ms)                              |
 | shopping      | zset   | admitted ticket id without a live order -> end of its pass (sale clock, ms)                      |
 | ordering      | zset   | admitted ticket id with a live order -> backstop (sale clock, ms)                                |
-| window        | list   | `sale clock ms:count` of each tick that called, last 60 s                                        |
+| window        | list   | `sale clock ms:calls:freed slots` of each tick that had some, last 60 s                          |
 | lease         | string | random token of the leading controller                                                          |
 | standby       | zset   | token of a controller that stands by -> when it last asked for the lead (unix ms)               |
 | outcomes      | list   | `jti outcome` appended by whoever ended or rejected an order, read by the next tick               |
@@ -29,6 +29,7 @@ Redis Cluster and every script touches one slot only.
 | passes        | hash   | jti -> order id of the live order that uses the pass                                             |
 | order:<id>    | string | what was accepted, as JSON; the record behind Idempotency-Key (24 h)                             |
 | result:<id>   | string | the decision on an order, as JSON (1 h)                                                          |
+| code:<mark>   | string | the pass behind a one-time code for another host's gate, as JSON (60 s; `codes.py`)              |
 
 **served** holds JSON records. `state` is one of waiting (came back, or joined again after an earlier turn), called, missed, admitted,
 done, left, lapsed; beside it `number`, `turn` (0 before the first call, never counted down), `misses`, `extended`; from the claim on
@@ -39,7 +40,8 @@ waits for its first turn and never left has no record: the line alone knows it.
 **room** fields: `store_id`, `run_id` (the server run the store was confirmed for), `clock_ms` (sale clock), `comeback_ms` (come-back
 clock), `wall_ms` (latest wall time that a tick has seen) and `rested_ms` (that time when the lead was last given up), `next_number`
 and `last_number` (the block being counted), `spare_first` and `spare_last` (the block after it), `now_serving` (highest number
-called), `window_sum` (calls in the last 60 s), `turns_ended`, `no_shows`, `count_<event>` (entries of the call log; `count_left`: all
+called), `window_sum` and `freed_sum` (calls and freed slots in the last 60 s), `slots` (taken after the last tick),
+`turns_ended`, `no_shows`, `count_<event>` (entries of the call log; `count_left`: all
 who left, from the line too), `gate` and `gate_since_ms`, `rate_lowered_ms`,
 `capacity_lowered_ms`, `tick_id` and `tick_reply`. After a loss: `lost_ms` (when it was confirmed) and `settled_ms` (from when places
 are shown), unix ms; `turns_before` (turns up to this one may have been given); `unknown_slots` count as taken until
@@ -160,3 +162,6 @@ class SaleKeys:
 
     def result(self, order_id: str) -> str:
         return self._key(f"result:{order_id}")
+
+    def code(self, mark: str) -> str:
+        return self._key(f"code:{mark}")

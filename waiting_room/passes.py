@@ -10,7 +10,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -80,6 +80,20 @@ class PassReader:
         self._known: OrderedDict[bytes, Pass] = OrderedDict()
         self._remembered = remembered
 
+    @classmethod
+    def of_jwks(cls, document: Any, *, remembered: int = REMEMBERED) -> Self:
+        """A reader that has the published keys only, as `jwks` gives them. Raises ValueError for what is no key set."""
+        reader = cls({}, remembered=remembered)
+        reader._keys = _public_keys(document)
+        return reader
+
+    def knows(self, token: str) -> bool:
+        """Whether the token names a key that this reader has; what else may be wrong with it is not looked at."""
+        try:
+            return jwt.get_unverified_header(token).get("kid", "") in self._keys
+        except (jwt.InvalidTokenError, RecursionError, TypeError):
+            return True  # no token at all: other keys would not make it one
+
     def read(self, token: str, now_ms: int) -> Pass:
         """The pass that a token carries, good at `now_ms` (unix ms). Raises InvalidToken for everything else."""
         if len(token) > LONGEST_TOKEN or not token.isascii():
@@ -140,9 +154,22 @@ def jwks(by_id: Mapping[str, bytes]) -> dict[str, list[dict[str, str]]]:
     }
 
 
+def _public_keys(document: Any) -> dict[str, Ed25519PublicKey]:
+    """The keys of a JSON Web Key Set that verify passes; keys of other kinds are passed over."""
+    try:
+        ours = [key for key in document["keys"] if (key["kty"], key.get("crv")) == ("OKP", "Ed25519")]
+        return {str(key["kid"]): Ed25519PublicKey.from_public_bytes(_bytes(key["x"])) for key in ours}
+    except (KeyError, TypeError, AttributeError) as fault:
+        raise ValueError("not a JSON Web Key Set") from fault
+
+
 def _private_keys(by_id: Mapping[str, bytes]) -> dict[str, Ed25519PrivateKey]:
     return {kid: Ed25519PrivateKey.from_private_bytes(seed) for kid, seed in by_id.items()}
 
 
 def _x(key: Ed25519PublicKey) -> str:
     return base64.urlsafe_b64encode(key.public_bytes_raw()).rstrip(b"=").decode()
+
+
+def _bytes(x: str) -> bytes:
+    return base64.urlsafe_b64decode(x + "=" * (-len(x) % 4))

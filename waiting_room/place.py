@@ -5,12 +5,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from waiting_room.clock import on_the_wall
-from waiting_room.estimate import Estimate, Flow, Reason, StockOutlook, estimate, stock_outlook
+from waiting_room.estimate import (
+    Estimate,
+    Flow,
+    Forecast,
+    Reach,
+    Reason,
+    StockOutlook,
+    forecast,
+    reach,
+    stock_outlook,
+)
 from waiting_room.polling import Outlook, PollLimits, poll_after_ms
 from waiting_room.states import RecordState, TicketState, visible_state
 from waiting_room.window import Phase, Stock
@@ -42,6 +50,9 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     sold: int
     waiting: int
     before_order: int
+    capacity: int
+    slots: int
+    freed_last_minute: int
 
 
 class Sight(Around, frozen=True, kw_only=True):
@@ -59,8 +70,7 @@ class Sight(Around, frozen=True, kw_only=True):
     rejoined: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, gc=False):
     """A buyer's place. Moments are unix ms; `ahead`, `position`, `waiting` and `estimate` are None for who is not in line.
 
     After a loss the first three are None until everybody has had the time to come back; the number is there at once.
@@ -86,24 +96,80 @@ class Place:
     outcome: str | None = None
 
 
+class Scene(msgspec.Struct, frozen=True):
+    """What the place of a waiting ticket is made of beside the ticket: worked out once, for as many as ask."""
+
+    around: Around
+    state: TicketState
+    in_line: bool
+    forecast: Forecast
+    reach: Reach
+
+    def place(
+        self,
+        number: int,
+        ahead: int,
+        now_ms: int,
+        limits: PollLimits,
+        chance: float,
+        seen: Sight | None = None,
+    ) -> Place:
+        """The place at `number` with `ahead` before it, at `now_ms` (unix ms); `seen` adds how it came about."""
+        around = self.around
+        settled = now_ms >= around.settled_ms
+        shown = self.in_line and settled
+        expected = None
+        if self.in_line:
+            expected = self.forecast.estimate(ahead) if settled else _rebuilding(around)
+        asked_as = Outlook(
+            self.state,
+            ahead,
+            around.waiting,
+            _wait_ms(around, ahead, expected),
+            max(0, around.opens_at_ms - now_ms),
+        )
+        return Place(
+            state=self.state,
+            number=number,
+            phase=around.phase,
+            store_id=around.store_id,
+            poll_after_ms=poll_after_ms(asked_as, limits, chance),
+            stock_outlook=self.reach.outlook(ahead),
+            ahead=ahead if shown else None,
+            position=ahead + 1 if shown else None,
+            waiting=around.waiting if shown else None,
+            estimate=expected,
+            created=seen is not None and seen.created,
+            rejoined=seen is not None and seen.rejoined,
+        )
+
+
+def scene_of(around: Around) -> Scene:
+    """The sale around it, for a ticket that waits."""
+    state = visible_state(around.phase, RecordState.WAITING)
+    return Scene(
+        around=around,
+        state=state,
+        in_line=state in _IN_LINE,
+        forecast=forecast(_flow(around)),
+        reach=reach(_stock(around), around.before_order),
+    )
+
+
 def place_of(sight: Sight, limits: PollLimits, chance: float) -> Place:
     """The place that a sight shows; `chance` in [0, 1) spreads the polls."""
+    if sight.state is RecordState.WAITING:
+        return scene_of(sight).place(sight.number, sight.ahead or 0, sight.now_ms, limits, chance, sight)
     state = visible_state(sight.phase, sight.state)
-    in_line = state in _IN_LINE and sight.ahead is not None
-    ahead = sight.ahead or 0
-    expected = _expected(sight, ahead) if in_line else None
-    shown = in_line and sight.now_ms >= sight.settled_ms
+    opens_in_ms = max(0, sight.opens_at_ms - sight.now_ms)
+    asked_as = Outlook(state, 0, sight.waiting, _wait_ms(sight, 0, None), opens_in_ms)
     return Place(
         state=state,
         number=sight.number,
         phase=sight.phase,
         store_id=sight.store_id,
-        poll_after_ms=poll_after_ms(_outlook(sight, state, expected), limits, chance),
-        stock_outlook=_stock_outlook(sight),
-        ahead=ahead if shown else None,
-        position=ahead + 1 if shown else None,
-        waiting=sight.waiting if shown else None,
-        estimate=expected,
+        poll_after_ms=poll_after_ms(asked_as, limits, chance),
+        stock_outlook=stock_outlook(_stock(sight), 0, 0),
         turn_expires_at_ms=_on_the_wall(sight.turn_ends_ms, sight.clock_ms, sight.now_ms),
         extended=sight.extended,
         comeback_until_ms=_on_the_wall(sight.comeback_ends_ms, sight.comeback_ms, sight.now_ms),
@@ -113,49 +179,39 @@ def place_of(sight: Sight, limits: PollLimits, chance: float) -> Place:
     )
 
 
-def _expected(sight: Sight, ahead: int) -> Estimate:
-    if sight.now_ms < sight.settled_ms:
-        return Estimate(None, None, Reason.REBUILDING, sight.lost_ms)
-    return estimate(_flow(sight), ahead)
+def _rebuilding(around: Around) -> Estimate:
+    return Estimate(None, None, Reason.REBUILDING, around.lost_ms)
 
 
 def _on_the_wall(deadline_ms: int | None, clock_ms: int, wall_ms: int) -> int | None:
     return None if deadline_ms is None else on_the_wall(deadline_ms, clock_ms, wall_ms)
 
 
-def _flow(sight: Sight) -> Flow:
-    return Flow(
-        phase=sight.phase,
-        calls_per_minute=sight.calls_per_minute,
-        calls_last_minute=sight.calls_last_minute,
-        history_ms=sight.calling_ms,
-        limit=sight.limit,
-        limit_since_ms=sight.limit_since_ms,
-        gate_since_ms=sight.gate_since_ms,
-        rate_lowered_ms=sight.rate_lowered_ms,
-        capacity_lowered_ms=sight.capacity_lowered_ms,
-        now_ms=sight.now_ms,
-    )
-
-
-def _outlook(sight: Sight, state: TicketState, expected: Estimate | None) -> Outlook:
-    ahead = sight.ahead or 0
-    wait_ms: int | None = None
+def _wait_ms(around: Around, ahead: int, expected: Estimate | None) -> int | None:
     if expected is not None and expected.low_s is not None:
-        wait_ms = expected.low_s * 1000
-    elif sight.calls_per_minute > 0:
-        wait_ms = ahead * 60_000 // sight.calls_per_minute  # never slower than the operator wants it
-    return Outlook(
-        state=state,
-        ahead=ahead,
-        waiting=sight.waiting,
-        wait_ms=wait_ms,
-        opens_in_ms=max(0, sight.opens_at_ms - sight.now_ms),
+        return expected.low_s * 1000
+    if around.calls_per_minute > 0:
+        return ahead * 60_000 // around.calls_per_minute  # never slower than the operator wants it
+    return None
+
+
+def _flow(around: Around) -> Flow:
+    return Flow(
+        phase=around.phase,
+        calls_per_minute=around.calls_per_minute,
+        calls_last_minute=around.calls_last_minute,
+        history_ms=around.calling_ms,
+        capacity=around.capacity,
+        slots=around.slots,
+        freed_last_minute=around.freed_last_minute,
+        limit=around.limit,
+        limit_since_ms=around.limit_since_ms,
+        gate_since_ms=around.gate_since_ms,
+        rate_lowered_ms=around.rate_lowered_ms,
+        capacity_lowered_ms=around.capacity_lowered_ms,
+        now_ms=around.now_ms,
     )
 
 
-def _stock_outlook(sight: Sight) -> StockOutlook:
-    stock = Stock(sight.allotted, sight.held, sight.sold)
-    if sight.state is RecordState.WAITING:
-        return stock_outlook(stock, sight.ahead or 0, sight.before_order)
-    return stock_outlook(stock, 0, 0)
+def _stock(around: Around) -> Stock:
+    return Stock(around.allotted, around.held, around.sold)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from waiting_room.states import TicketState
 
 # Nobody who is about to be called may sleep through the 45 s in which a called ticket must be seen.
@@ -21,8 +23,7 @@ class PollLimits:
     ceiling_ms: int = 30_000
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
+class Outlook(msgspec.Struct, frozen=True, gc=False):
     """What a ticket's next poll depends on. Times in ms; `wait_ms` None when nobody knows; `opens_in_ms` is 0 once open."""
 
     state: TicketState

@@ -161,7 +161,7 @@ class Room:
 
     async def digest_news(self, sale_id: str, gone_known: int, known_ms: int) -> News:
         """What is new in a line's digest: for who knows so many gone numbers, and the digest of `known_ms`. Raises RoomUnavailable."""
-        reply = await self._scripts.run("watch", _keys(sale_id), (gone_known, known_ms))
+        reply = await self._scripts.run("digest_news", _keys(sale_id), (gone_known, known_ms))
         numbers, _, text = reply.partition("\n")
         gone = [int(number) for number in numbers.split()]
         if text in ("", "-"):

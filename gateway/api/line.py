@@ -18,7 +18,7 @@ from gateway import identity, line
 from gateway.bodies.line import LineBody, PassBody, TicketBody
 from gateway.documenting import refuses
 from gateway.identity import Principal
-from gateway.plain import Answer, Answerer, Header, cookies, plain, text_of
+from gateway.plain import Answer, Answerer, Header, Scope, cookies, headers_of, plain, text_of
 from gateway.problems import problem_answer
 from gateway.refusals import GatewayRefused, NotSignedIn, UnknownSale, WrongRole
 from gateway.services import Services
@@ -33,6 +33,7 @@ TicketHeader = Annotated[
 # A ticket is worth something as long as its sale; a browser may forget it after this long without a visit.
 TICKET_COOKIE_S = 7 * 24 * 3600
 
+_TICKET = TICKET_HEADER.encode()
 _JSON: Header = (b"content-type", b"application/json")
 _NO_STORE: Header = (b"cache-control", b"no-store")
 _OPEN: tuple[Header, ...] = (
@@ -48,7 +49,7 @@ _PLACE = ("unknown_sale", "no_ticket", "two_identities", "room_unavailable", "un
 # ---------------------------------------------------------------- what is the same for everybody
 
 
-async def answer_line(services: Services, slug: str, headers: Mapping[bytes, bytes]) -> Answer:
+async def answer_line(services: Services, slug: str, scope: Scope) -> Answer:
     """GET …/line: bytes that were encoded once, or 304. Refusals may be read by pages of any origin, too."""
     try:
         try:
@@ -59,7 +60,7 @@ async def answer_line(services: Services, slug: str, headers: Mapping[bytes, byt
     except GatewayRefused as refusal:
         told = problem_answer(refusal, f"/api/v1/sales/{slug}/line")
         return told._replace(headers=(*told.headers, *_OPEN))
-    if headers.get(b"if-none-match") == view.etag:
+    if headers_of(scope).get(b"if-none-match") == view.etag:
         return Answer(304, (_PUBLIC, (b"etag", view.etag), *_OPEN))
     return Answer(200, (_JSON, _PUBLIC, (b"etag", view.etag), *_OPEN), view.encoded)
 
@@ -91,19 +92,27 @@ async def line_options(sale: FromPath[str]) -> Response[None]:  # noqa: ARG001 -
 # ---------------------------------------------------------------- my place
 
 
-async def answer_poll(services: Services, slug: str, headers: Mapping[bytes, bytes]) -> Answer:
+async def answer_poll(services: Services, slug: str, scope: Scope) -> Answer:
     """GET …/ticket: a poll."""
+    headers = headers_of(scope)
+    shown = text_of(headers, _TICKET)
     given = cookies(headers)
-    shown = text_of(headers, TICKET_HEADER.encode())
-    cookie_name = await _ticket_cookie_name(services, slug)
+    cookie_name = await _ticket_cookie_name(services, slug) if given else ""
     kept = given.get(cookie_name)
-    principal = _who(services, text_of(headers, b"authorization"), given, shown or kept)
+    bearer = text_of(headers, b"authorization")
+    principal = _who(services, bearer, given, shown or kept) if bearer is not None or given else None
     body = await line.poll(services, slug, principal, shown or kept)
     in_browser = shown is None and (kept is not None or (principal is not None and principal.via == "cookie"))
-    if in_browser and body.ticket != kept:
-        fresh = _ticket_cookie(services, cookie_name, body.ticket).to_header(header="").encode()
-        return Answer(200, (_JSON, _NO_STORE, (b"set-cookie", fresh)), _encode(body))
-    return Answer(200, (_JSON, _NO_STORE), _encode(body))
+    keep = cookie_name if in_browser and body.ticket != kept else None
+    return _place(services, 200, body, keep)
+
+
+def _place(services: Services, status: int, body: TicketBody, cookie_name: str | None) -> Answer:
+    """The answer to whoever asked for a place; a browser is to keep the ticket as this cookie."""
+    if cookie_name is None:
+        return Answer(status, (_JSON, _NO_STORE), _encode(body))
+    fresh = _ticket_cookie(services, cookie_name, body.ticket).to_header(header="").encode()
+    return Answer(status, (_JSON, _NO_STORE, (b"set-cookie", fresh)), _encode(body))
 
 
 def _who(
@@ -129,10 +138,30 @@ async def read_ticket(sale: FromPath[str], ticket: TicketHeader = None) -> Ticke
     raise NotImplementedError(sale, ticket)
 
 
+async def answer_join(services: Services, slug: str, scope: Scope) -> Answer:
+    """PUT …/ticket: join, or come back."""
+    headers = headers_of(scope)
+    bearer = text_of(headers, b"authorization")
+    if bearer is None:
+        await identity.guard_change(Request(scope, receive=_no_body))
+    given = cookies(headers)
+    principal = identity.buyer(identity.identify(services, "buyer", bearer, given))
+    name = await _ticket_cookie_name(services, slug)
+    shown = text_of(headers, _TICKET) or given.get(name)
+    body, created = await line.join(services, slug, principal, shown)
+    return _place(services, 201 if created else 200, body, name if principal.via == "cookie" else None)
+
+
+async def _no_body() -> Any:
+    """A join says nothing in its body; what is in there is not read."""
+    return {"type": "http.request", "body": b"", "more_body": False}
+
+
 @put(
     "/sales/{sale:str}/ticket",
     tags=["line"],
     status_code=200,
+    middleware=[plain(answer_join)],
     responses=refuses(
         *("unknown_sale", "not_signed_in", "two_identities", "foreign_request", "forbidden", "unverified"),
         *("too_early", "line_closed", "sold_out", "room_unavailable", "unavailable"),
@@ -140,18 +169,10 @@ async def read_ticket(sale: FromPath[str], ticket: TicketHeader = None) -> Ticke
 )
 async def join(
     sale: FromPath[str],
-    request: AnyRequest,
-    services: NamedDependency[Services],
     ticket: TicketHeader = None,
-) -> Response[TicketBody]:
+) -> TicketBody:
     """Join the line, or come back to the own place: 201 with a new place, 200 with the one that I hold."""
-    principal = identity.require_buyer(request)
-    name = await _ticket_cookie_name(services, sale)
-    body, created = await line.join(services, sale, principal, ticket or request.cookies.get(name))
-    response = Response(body, status_code=201 if created else 200, headers={"Cache-Control": "no-store"})
-    if principal.via == "cookie":
-        response.set_cookie(_ticket_cookie(services, name, body.ticket))
-    return response
+    raise NotImplementedError(sale, ticket)
 
 
 @delete("/sales/{sale:str}/ticket", tags=["line"], status_code=204, responses=refuses(*_PLACE, "order_open"))
@@ -224,7 +245,7 @@ async def _holder(
 
 
 async def _ticket_cookie_name(services: Services, slug: str) -> str:
-    sale = await services.snapshot.find(slug)
+    sale = services.snapshot.known(slug) or await services.snapshot.find(slug)
     return identity.cookie_name(services.settings, f"ticket_{sale.sale_id}")
 
 
@@ -240,7 +261,11 @@ def _ticket_cookie(services: Services, name: str, token: str, max_age_s: int = T
     )
 
 
-# What the outermost layer answers itself, by the last part of /api/v1/sales/{sale}/… (security.py).
-CROWD: Mapping[str, Answerer] = {"line": answer_line, "ticket": answer_poll}
+# What the outermost layer answers itself, by method and last part of /api/v1/sales/{sale}/… (security.py).
+CROWD: Mapping[tuple[str, str], Answerer] = {
+    ("GET", "line"): answer_line,
+    ("GET", "ticket"): answer_poll,
+    ("PUT", "ticket"): answer_join,
+}
 
 HANDLERS = [line_options, read_line, read_ticket, join, leave, extend, claim]

@@ -87,3 +87,10 @@ class PassBody(msgspec.Struct, frozen=True, kw_only=True):
 
     pass_: str = msgspec.field(name="pass")
     expires_at: datetime
+
+
+class ArrivalBody(PassBody, frozen=True, kw_only=True):
+    """What a one-time code stands for: the pass, and the path of the site that its holder had asked for."""
+
+    sale_id: str
+    to: str

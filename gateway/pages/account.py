@@ -18,7 +18,8 @@ from gateway.identity import (
     start_browser_session,
 )
 from gateway.inputs import Credentials, NewAccount, ResetConfirmation, ResetRequest, Verification
-from gateway.pages.language import locale_of, same_site
+from gateway.onward import same_site
+from gateway.pages.language import locale_of
 from gateway.pages.render import (
     REFUSALS,
     AnyRequest,

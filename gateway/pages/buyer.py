@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from litestar import Response, get, post
@@ -13,7 +14,8 @@ from litestar.params import FromPath
 from gateway import line
 from gateway.bodies.sales import SaleBody
 from gateway.identity import cookie_name, require_buyer
-from gateway.pages.line import remember_place, ticket_token
+from gateway.pages.line import remember_place
+from gateway.pages.passes import ticket_token
 from gateway.pages.render import (
     PUBLIC,
     REFUSALS,
@@ -47,6 +49,17 @@ class SaleShown:
     @property
     def joinable(self) -> bool:
         return self.sale.phase in JOINABLE
+
+    @property
+    def next_at(self) -> datetime | None:
+        """When the sale's phase changes by itself: the moment that its countdown runs to."""
+        match self.sale.phase:
+            case "announced":
+                return self.sale.lobby_opens_at
+            case "lobby":
+                return self.sale.opens_at
+            case _:
+                return None
 
 
 def shown(services: Services, sale: SaleBody) -> SaleShown:
@@ -82,7 +95,14 @@ async def home(request: AnyRequest) -> Response[str]:
 
     def render() -> Response[str]:
         sales = [shown(services, sale) for sale in services.snapshot.sales()]
-        return page(request, "buyer/home.html", sales=sales, products=services.snapshot.products())
+        soonest = min((sale.next_at for sale in sales if sale.next_at), default=None)
+        return page(
+            request,
+            "buyer/home.html",
+            sales=sales,
+            products=services.snapshot.products(),
+            next_at=soonest,
+        )
 
     return for_strangers(request, visitor, render)
 

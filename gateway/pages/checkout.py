@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,12 +10,12 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromPath
 
-from gateway import checkout, line
+from gateway import checkout
 from gateway.bodies.problems import FieldFault
 from gateway.bodies.sales import SaleBody, SaleItemBody
-from gateway.identity import Principal, cookie, cookie_name, require_buyer, require_live
+from gateway.identity import Principal, cookie, require_buyer, require_live
 from gateway.inputs import NewOrder
-from gateway.pages.line import remember_pass, ticket_token
+from gateway.pages.passes import fetch_pass, pass_of, pass_token
 from gateway.pages.render import (
     REFUSALS,
     AnyRequest,
@@ -34,7 +33,6 @@ from gateway.refusals import BadFields
 from gateway.services import Services
 from shop.accounts.addresses import list_addresses
 from shop.cart.cart import read_cart
-from waiting_room.refusals import InvalidToken, NoTicket
 
 QUANTITY = "quantity-"
 
@@ -51,22 +49,8 @@ class Choice:
 async def checkout_page(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
     """The form of an order. Without a pass that is still good, back to the line."""
     services, principal = await services_with(request, sale), require_buyer(request)
-    answer = see_other(f"/sales/{sale}/line")
-    token = _pass_token(request, services, sale)
-    if _pass_end(services, token) is None:
-        # On another device the same place has the same pass; whoever is only called starts the checkout on the line's page.
-        try:
-            place = await line.look(services, sale, principal, ticket_token(request, services, sale))
-        except NoTicket:
-            return answer
-        if place.state != "admitted":
-            return answer
-        admission = await line.claim(services, sale, principal, ticket_token(request, services, sale))
-        answer = see_other(f"/sales/{sale}/checkout")
-        if token != admission.pass_:  # the browser takes it, or it would go in a circle
-            remember_pass(answer, services, sale, admission)
-            return answer
-        return see_other(f"/sales/{sale}/line")
+    if pass_of(request, services, sale) is None:
+        return await fetch_pass(request, services, sale, principal)
     return await _render(request, services, principal, sale, None)
 
 
@@ -93,7 +77,7 @@ async def _render(
         chosen_address=form["address_id"] if form is not None else None,
         idempotency_key=key,
         addresses=await services.threads(list_addresses, services.db, services.kit, principal.subject_id),
-        pass_expires_at=_pass_end(services, _pass_token(request, services, slug)),
+        pass_expires_at=_pass_end(request, services, slug),
         hold_s=services.snapshot.sale(slug).hold_s,
     )
 
@@ -113,18 +97,10 @@ def _in_cart(services: Services, account_id: str) -> dict[str, int]:
     return {item.product_id: item.quantity for item in read_cart(services.db, account_id)}
 
 
-def _pass_token(request: AnyRequest, services: Services, slug: str) -> str | None:
-    name = f"pass_{services.snapshot.sale(slug).sale_id}"
-    return request.cookies.get(cookie_name(services.settings, name)) or None
-
-
-def _pass_end(services: Services, token: str | None) -> datetime | None:
+def _pass_end(request: AnyRequest, services: Services, slug: str) -> datetime | None:
     """Until when the pass opens the checkout; None when it does not."""
-    try:
-        admission = services.pass_reader.read(token or "", round(time.time() * 1000))
-    except InvalidToken:
-        return None
-    return datetime.fromtimestamp(admission.exp, tz=UTC)
+    admission = pass_of(request, services, slug)
+    return datetime.fromtimestamp(admission.exp, tz=UTC) if admission is not None else None
 
 
 @post("/sales/{sale:str}/checkout", include_in_schema=False)
@@ -137,7 +113,7 @@ async def place_order(request: AnyRequest, sale: FromPath[str]) -> Response[Any]
             services,
             sale,
             principal,
-            _pass_token(request, services, sale),
+            pass_token(request, services, sale),
             form["idempotency_key"],
             _order(form),
         )

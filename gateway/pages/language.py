@@ -19,6 +19,7 @@ from litestar.datastructures import Cookie
 from litestar.params import FromPath, FromQuery
 from litestar.response import Redirect
 
+from gateway.onward import same_site
 from gateway.pages import assets, words
 from gateway.pages.words import Words
 
@@ -83,17 +84,9 @@ def environment(locale: str) -> Environment:
     env.install_gettext_translations(translations(locale), newstyle=True)  # type: ignore[attr-defined]
     spoken = words_in(locale)
     env.filters |= {name: getattr(spoken, name) for name in dir(Words) if not name.startswith("_")}
-    env.filters |= {name: getattr(words, name) for name in ("iso", "time_left", "share", "fault_of")}
+    env.filters |= {name: getattr(words, name) for name in ("iso", "share", "fault_of")}
     env.globals |= {"asset": assets.asset_url, "picture_url": assets.picture_url}
     return env
-
-
-def same_site(path: str | None, otherwise: str = "/") -> str:
-    """A path of this site to go on to; anything that could lead elsewhere becomes `otherwise`."""
-    if not path or not path.startswith("/") or path.startswith("//") or len(path) > 500:
-        return otherwise
-    unsafe = "\\" in path or any(ord(char) <= 32 or ord(char) == 127 for char in path)
-    return otherwise if unsafe else path
 
 
 @get("/language/{code:str}", include_in_schema=False, sync_to_thread=False)

@@ -12,8 +12,9 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from gateway import line
-from gateway.bodies.line import PassBody, TicketBody
+from gateway.bodies.line import TicketBody
 from gateway.identity import cookie, cookie_name, principal_of
+from gateway.pages.passes import keep_way_back, onward, remember_pass, ticket_token
 from gateway.pages.render import (
     REFUSALS,
     AnyRequest,
@@ -24,10 +25,11 @@ from gateway.pages.render import (
     services_with,
     visitor_of,
 )
-from gateway.pages.words import face_of, time_left
+from gateway.pages.words import face_of
 from gateway.problems import Problem
 from gateway.refusals import NotSignedIn, NotVerified, TooManyPolls
 from gateway.services import Services
+from shop.sales.reading import Sale
 from waiting_room.refusals import NoTicket
 
 # States after which nothing changes by itself.
@@ -66,7 +68,9 @@ def refresh_s(place: TicketBody) -> int | None:
 
 @get("/sales/{sale:str}/line", include_in_schema=False)
 async def line_page(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
-    """My place in the line; without one, back to the sale."""
+    """My place in the line; without one, back to the sale. Whoever comes from a site's gate brings the way back along."""
+    if "return" in request.query_params:
+        return await keep_way_back(request, sale)
     try:
         return await render_line(request, sale)
     except NoTicket:
@@ -77,21 +81,27 @@ async def render_line(request: AnyRequest, slug: str, problem: Problem | None = 
     """The waiting page, with what was refused above it. Raises NoTicket, UnknownSale, RoomUnavailable."""
     services, visitor = await services_with(request, slug), visitor_of(request)
     place = await _look(services, slug, visitor, ticket_token(request, services, slug))
-    sale_id = services.snapshot.sale(slug).sale_id
-    start = request.cookies.get(cookie_name(services.settings, f"start_{sale_id}"), "")
+    sale = services.snapshot.sale(slug)
+    start = request.cookies.get(cookie_name(services.settings, f"start_{sale.sale_id}"), "")
     way = progress(place, int(start) if start.isdecimal() and len(start) < 10 else None)
-    answer = page(request, "buyer/line.html", problem=problem, **_values(services, visitor, place, way))
+    values = line_values(services, visitor, sale, place, way)
+    answer = page(
+        request, "buyer/line.html", problem=problem, onward=onward(request, services, slug), **values
+    )
     remember_place(request, answer, services, place)
     return answer
 
 
-def _values(services: Services, visitor: Visitor, place: TicketBody, way: Progress) -> dict[str, Any]:
-    words, sale = visitor.words, services.snapshot.sale(place.sale)
+def line_values(
+    services: Services, visitor: Visitor, sale: Sale, place: TicketBody, way: Progress
+) -> dict[str, Any]:
+    """What the template of the waiting page shows."""
+    words = visitor.words
     sentences = dict(words.sentences())
     reason = place.estimate.reason if place.estimate else None
     face = face_of(place.state, reason.code if reason else None)
     key = "title-lobby" if face in ("waiting", "paused") and place.ahead is None else f"title-{face}"
-    left = time_left(place.turn_expires_at, datetime.now(UTC)) if place.turn_expires_at else ""
+    left = words.time_left(place.turn_expires_at, datetime.now(UTC)) if place.turn_expires_at else ""
     title = sentences[key].replace("{ahead}", words.number(place.ahead or 0)).replace("{left}", left)
     return {
         "sale": sale,
@@ -126,12 +136,6 @@ async def _look(services: Services, slug: str, visitor: Visitor, token: str | No
         return await line.look(services, slug, visitor.principal, token)
 
 
-def ticket_token(request: AnyRequest, services: Services, slug: str) -> str | None:
-    """The ticket that this browser holds for the sale."""
-    sale = services.snapshot.sale(slug)
-    return request.cookies.get(cookie_name(services.settings, f"ticket_{sale.sale_id}")) or None
-
-
 def remember_place(
     request: AnyRequest, answer: Response[Any], services: Services, place: TicketBody, *, begun: bool = False
 ) -> None:
@@ -142,13 +146,6 @@ def remember_place(
         answer.set_cookie(cookie(services.settings, f"ticket_{sale.sale_id}", place.ticket, life_s))
     if begun and place.ahead is not None:
         answer.set_cookie(cookie(services.settings, f"start_{sale.sale_id}", str(place.ahead), life_s))
-
-
-def remember_pass(answer: Response[Any], services: Services, slug: str, admission: PassBody) -> None:
-    """Let the browser keep its pass for as long as it is good."""
-    sale = services.snapshot.sale(slug)
-    life_s = max(1, int((admission.expires_at - datetime.now(UTC)).total_seconds()))
-    answer.set_cookie(cookie(services.settings, f"pass_{sale.sale_id}", admission.pass_, life_s))
 
 
 # ---------------------------------------------------------------- forms
@@ -168,7 +165,7 @@ async def claim(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
         return see_other(f"/sales/{sale}")
     except REFUSALS as error:
         return await render_line(request, sale, problem_from(error))
-    answer = see_other(f"/sales/{sale}/checkout")
+    answer = see_other(onward(request, services, sale))
     remember_pass(answer, services, sale, admission)
     return answer
 

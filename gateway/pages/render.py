@@ -14,7 +14,8 @@ from litestar.response import Redirect
 
 from gateway.bodies.problems import FieldFault
 from gateway.identity import Principal, csrf_token_for, kind_of_path, principal_of
-from gateway.pages.language import LOCALES, NAMES, environment, locale_of, same_site, words_in
+from gateway.onward import same_site
+from gateway.pages.language import LOCALES, NAMES, environment, locale_of, words_in
 from gateway.problems import Problem, headers_of, problem_of
 from gateway.reading import read_form
 from gateway.refusals import GatewayRefused

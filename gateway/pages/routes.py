@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.pages import account, buyer, checkout, demo, line, my_data, operator, orders
+from gateway.pages import account, buyer, checkout, demo, line, my_data, operator, orders, passes
 from gateway.pages.assets import static_file
 from gateway.pages.language import choose_language
 from gateway.pages.render import problem_page
@@ -14,5 +14,15 @@ __all__ = ["page_routes", "problem_page"]
 
 def page_routes(*, demo_mode: bool) -> list[Any]:
     """The handlers of all pages; the demo's own are there only in the demo."""
-    rooms = [buyer, line, checkout, orders, account, my_data, operator, *([demo] if demo_mode else [])]
+    rooms = [
+        buyer,
+        line,
+        passes,
+        checkout,
+        orders,
+        account,
+        my_data,
+        operator,
+        *([demo] if demo_mode else []),
+    ]
     return [static_file, choose_language, *(handler for room in rooms for handler in room.HANDLERS)]

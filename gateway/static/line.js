@@ -142,6 +142,7 @@ function range(estimate, words) {
 function showEstimate(estimate) {
   const element = document.getElementById("estimate");
   element.textContent = range(estimate, element.dataset);
+  document.getElementById("estimated").hidden = estimate?.low_s == null;
   choose("reason", estimate?.reason?.code);
   moment("reason_at", estimate?.reason?.at);
 }
@@ -201,6 +202,7 @@ function milestone({ ahead }) {
   said = reached;
 }
 
+document.getElementById("by-hand").hidden = true;
 offerAlerts();
 showIcon();
 setInterval(() => face === "called" && place.turn_expires_at && title(), 1_000);

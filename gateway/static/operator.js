@@ -1,61 +1,111 @@
-// The operator's live page: figures every two seconds, one chart, and a fresh page when somebody has changed the settings.
+// The operator's live page: figures as they come, one chart, and fresh buttons when the state of the sale has changed.
 // Every action is an ordinary form; nothing here is needed to act.
 
 import { language, number, setClock, showMoments } from "./site.js";
 
 const watch = document.getElementById("watch");
-const EVERY_MS = 2000;
-const KEPT = 1800; // samples of the line's length, one hour
+const AGAIN_MS = 2000;
+const SILENT_MS = 6000;
+const HEIGHT = 240;
+const KEPT = 1800; // samples of the line's length
 const storage = `firstcome-samples-${watch.dataset.figures}`;
+const percent = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 0 });
 
 let samples = remembered();
 let calls = [];
-let failures = 0;
+let stream = null;
 let timer = 0;
+let heard = Date.now();
 let chart = null;
 
-async function ask() {
+// ------------------------------------------------------------ hearing
+
+/** A stream of figures. Where none is to be had, the figures are asked for one by one, and the stream again a little later. */
+function listen() {
+  stop();
+  if (document.hidden) return;
+  stream = new EventSource(watch.dataset.figures);
+  stream.onmessage = ({ data }) => take(JSON.parse(data), 0);
+  stream.onerror = () => {
+    if (stream?.readyState === EventSource.CLOSED) ask(); // refused: too many watch, or the session has ended
+  };
+}
+
+function stop() {
   clearTimeout(timer);
+  stream?.close();
+  stream = null;
+}
+
+async function ask() {
+  stop();
   const began = Date.now();
   try {
     const answer = await fetch(watch.dataset.figures, { headers: { Accept: "application/json" }, cache: "no-store", signal: AbortSignal.timeout(8000) });
-    if (answer.status === 401) location.reload();
-    if (answer.ok) {
-      const figures = await answer.json();
-      setClock(figures.as_of, Date.now() - began);
-      failures = 0;
-      show(figures);
-    } else failures += 1;
+    if (answer.status === 401) return location.reload();
+    if (answer.ok) take(await answer.json(), Date.now() - began);
   } catch (error) {
     if (!(error instanceof TypeError || error instanceof DOMException)) throw error;
-    failures += 1;
   }
-  document.getElementById("lost").hidden = failures < 2;
-  if (!document.hidden) timer = setTimeout(ask, EVERY_MS * Math.min(5, 1 + failures));
+  timer = setTimeout(listen, AGAIN_MS);
+}
+
+function take(figures, tookMs) {
+  heard = Date.now();
+  setClock(figures.as_of, tookMs);
+  show(figures);
+}
+
+setInterval(() => {
+  if (!document.hidden) document.getElementById("lost").hidden = Date.now() - heard < SILENT_MS;
+}, 1000);
+
+// ------------------------------------------------------------ showing
+
+const valueAt = (figures, path) => path.split(".").reduce((at, key) => at?.[key], figures);
+
+function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
 }
 
 function show(figures) {
+  const { line, leader, phase } = figures;
+  const sum = (key) => figures.stock.reduce((all, item) => all + item[key], 0);
+  figures.units = { allotted: sum("allotted"), sold: sum("sold"), free: sum("allotted") - sum("held") - sum("sold") };
+  figures.slots = line.called + line.shopping + line.ordering;
   for (const element of watch.querySelectorAll("[data-fill]")) {
-    const value = element.dataset.fill.split(".").reduce((at, key) => at?.[key], figures);
-    if (element.dataset.fill === "as_of") element.dateTime = figures.as_of;
-    else element.textContent = typeof value === "number" ? number(value) : element.dataset.fill.startsWith("orders.") ? number(0) : "–";
+    const path = element.dataset.fill;
+    const value = valueAt(figures, path);
+    if (element instanceof HTMLTimeElement) element.dateTime = value ?? "";
+    else write(element, typeof value === "number" ? number(value) : path.startsWith("orders.") ? number(0) : "–");
+  }
+  for (const element of watch.querySelectorAll("[data-text]")) write(element, valueAt(figures, element.dataset.text) ?? "–");
+  for (const element of watch.querySelectorAll("[data-seconds]")) {
+    const value = valueAt(figures, element.dataset.seconds);
+    write(element, typeof value === "number" ? (value / 1000).toFixed(1) : "–");
   }
   for (const [state, count] of Object.entries(figures.orders)) {
     const row = watch.querySelector(`[data-order-state="${state}"]`);
     if (row && count) row.hidden = false;
   }
+  for (const element of watch.querySelectorAll("[data-limit]")) element.hidden = element.dataset.limit !== figures.limit;
+  document.getElementById("limit-since").hidden = !figures.limit_since;
+  write(document.getElementById("share"), line.turns_ended ? percent.format(line.no_shows / line.turns_ended) : "");
+  document.getElementById("leaderless").hidden = figures.leading || !["open", "all_held", "draining"].includes(phase);
+  document.getElementById("workless").hidden = !figures.work || figures.work.lanes > 0;
+  document.getElementById("recovering").hidden = !figures.recovery;
   figures.stock.forEach(showStock);
-  document.getElementById("leaderless").hidden = figures.leading || !["open", "all_held"].includes(figures.phase);
   sample(figures);
   showMinutes(figures.calls);
   showMoments(watch);
-  if (figures.control !== watch.dataset.control || figures.phase !== watch.dataset.phase || String(figures.version) !== watch.dataset.version) renew();
+  const { dataset } = watch;
+  if (figures.control !== dataset.control || phase !== dataset.phase || String(figures.version) !== dataset.version) renew();
 }
 
 function showStock({ product_id, allotted, held, sold }) {
   const row = watch.querySelector(`[data-product="${CSS.escape(product_id)}"]`);
   if (!row) return;
-  const put = (key, value) => (row.querySelector(`[data-stock="${key}"]`).textContent = number(value));
+  const put = (key, value) => write(row.querySelector(`[data-stock="${key}"]`), number(value));
   put("allotted", allotted);
   put("held", held);
   put("sold", sold);
@@ -66,11 +116,43 @@ function showStock({ product_id, allotted, held, sold }) {
   row.querySelector(".held").setAttribute("width", `${share(held)}%`);
 }
 
-/** The buttons follow the state of the sale: fetch the page anew, but never under the operator's fingers. */
-function renew() {
-  if (performance.now() < 5000) return; // never in a circle, should page and figures differ for longer
-  const busy = document.activeElement?.closest("form, details") || watch.querySelector("details.grave[open]");
-  if (!busy) location.replace(location.pathname);
+// ------------------------------------------------------------ fresh buttons
+
+const isBusy = (part) => part.contains(document.activeElement) || part.querySelector("details[open]");
+let renewing = false;
+let renewed = 0;
+
+/** State and buttons follow the sale: the page is fetched anew, and its parts change where nobody is typing or about to press. */
+async function renew() {
+  if (renewing || Date.now() - renewed < AGAIN_MS) return;
+  renewing = true;
+  renewed = Date.now();
+  try {
+    const answer = await fetch(location.pathname, { headers: { Accept: "text/html" }, cache: "no-store", signal: AbortSignal.timeout(8000) });
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const now = fresh.getElementById("watch");
+    if (!now) return;
+    const parts = [...watch.querySelectorAll("[data-part]")];
+    if (parts.some(isBusy)) {
+      renewed = Date.now() + AGAIN_MS; // what is typed stays; a little later it is tried again
+      parts.filter((part) => !isBusy(part)).forEach((part) => put(part, fresh));
+      return;
+    }
+    parts.forEach((part) => put(part, fresh));
+    if (now.dataset.phase !== watch.dataset.phase) write(document.getElementById("said"), watch.querySelector("#state .word").textContent);
+    Object.assign(watch.dataset, now.dataset);
+    showMoments(watch);
+  } catch (error) {
+    if (!(error instanceof TypeError || error instanceof DOMException)) throw error;
+  } finally {
+    renewing = false;
+  }
+}
+
+function put(part, fresh) {
+  const newer = fresh.getElementById(part.id);
+  if (newer && newer.innerHTML !== part.innerHTML) part.replaceWith(document.adoptNode(newer));
 }
 
 // ------------------------------------------------------------ the chart
@@ -85,7 +167,10 @@ function remembered() {
 }
 
 function sample(figures) {
-  samples.push([Math.round(Date.parse(figures.as_of) / 1000), figures.line.waiting]);
+  const at = Math.round(Date.parse(figures.as_of) / 1000);
+  const last = samples.at(-1);
+  if (last && Math.floor(last[0] / 2) === Math.floor(at / 2)) samples.pop(); // one for every two seconds
+  samples.push([at, figures.line.waiting]);
   samples = samples.slice(-KEPT);
   calls = figures.calls;
   try {
@@ -111,7 +196,7 @@ function options() {
   const box = document.getElementById("chart");
   return {
     width: box.clientWidth,
-    height: 260,
+    height: HEIGHT,
     cursor: { show: false },
     legend: { show: false },
     scales: { line: { range: (_, __, most) => [0, Math.max(10, most * 1.15)] }, calls: { range: (_, __, most) => [0, Math.max(10, most * 1.15)] } },
@@ -144,7 +229,7 @@ function showMinutes(minutes) {
   const key = JSON.stringify(rows);
   if (key === shown) return; // a table that is being read is left alone while nothing has changed
   shown = key;
-  const body = document.getElementById("minutes");
+  const body = document.getElementById("each-minute");
   body.replaceChildren(
     ...rows.map(({ at, calls: count }) => {
       const row = document.createElement("tr");
@@ -163,8 +248,10 @@ function showMinutes(minutes) {
 
 new ResizeObserver(() => {
   const width = document.getElementById("chart").clientWidth;
-  if (chart && width !== chart.width) chart.setSize({ width, height: 260 });
+  if (chart && width !== chart.width) chart.setSize({ width, height: HEIGHT });
 }).observe(document.getElementById("chart"));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(true));
-document.addEventListener("visibilitychange", () => !document.hidden && ask());
-ask();
+document.addEventListener("visibilitychange", listen);
+window.addEventListener("pagehide", stop);
+window.addEventListener("pageshow", ({ persisted }) => persisted && listen());
+listen();

@@ -89,7 +89,7 @@ async function fetched(url) {
       headers: { Accept: "application/json" },
       cache: "no-store",
       credentials: "same-origin",
-      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+      signal: AbortSignal.timeout?.(ANSWER_WITHIN_MS), // older browsers wait as long as they like
     });
     const after = (Number(answer.headers.get("Retry-After")) || 2) * 1000 + Math.random() * A_MOMENT_MS;
     // The networks of trains and hotels like to answer with a page of their own.

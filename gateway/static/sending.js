@@ -29,7 +29,7 @@ async function sent(form) {
       method: "POST",
       body: new URLSearchParams(new FormData(form)),
       headers: { Accept: "text/html" },
-      signal: AbortSignal.timeout(ANSWER_WITHIN_MS),
+      signal: AbortSignal.timeout?.(ANSWER_WITHIN_MS), // older browsers wait as long as they like
     });
     return { ok: answer.ok, url: answer.url, html: await answer.text() };
   } catch (error) {

@@ -8,6 +8,7 @@ const styles = {
   time: new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" }),
   seconds: new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit", second: "2-digit" }),
   datetime: new Intl.DateTimeFormat(language, { month: "short", day: "numeric", weekday: "short", hour: "numeric", minute: "2-digit" }),
+  days: new Intl.NumberFormat(language, { style: "unit", unit: "day", unitDisplay: "long" }),
 };
 
 // The server's clock less the time since this page began, in ms. The reader's clock may be wrong, and may be set meanwhile.
@@ -31,12 +32,13 @@ export function showMoments(within = document) {
   }
 }
 
-/** "1:58", "1:02:03"; never below 0:00. `gateway/pages/words/figures.py` says the same on the server. */
+/** "1:58", "1:02:03", "2 days 1:02:03"; never below 0:00. `gateway/pages/words/figures.py` says the same on the server. */
 export function timeLeft(ms) {
   const all = Math.max(0, Math.ceil(ms / 1000));
   const two = (value) => String(value).padStart(2, "0");
-  const [hours, minutes, seconds] = [Math.floor(all / 3600), Math.floor(all / 60) % 60, all % 60];
-  return hours ? `${hours}:${two(minutes)}:${two(seconds)}` : `${minutes}:${two(seconds)}`;
+  const [days, hours, minutes, seconds] = [Math.floor(all / 86_400), Math.floor(all / 3600) % 24, Math.floor(all / 60) % 60, all % 60];
+  const clock = days || hours ? `${hours}:${two(minutes)}:${two(seconds)}` : `${minutes}:${two(seconds)}`;
+  return days ? `${styles.days.format(days)} ${clock}` : clock;
 }
 
 /** Bring every countdown on the page up to date. */

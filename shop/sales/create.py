@@ -14,13 +14,12 @@ from shop.errors import FieldFault, InvalidFields
 from shop.sales.audit import note
 from shop.sales.reading import Sale, lock_sale, sale_by_id
 from shop.sales.rules import (
-    ENDED,
-    FROZEN_FIELDS,
     Control,
     ItemDraft,
     SaleDraft,
     SaleFrozen,
     StaleVersion,
+    frozen_fields,
     sale_faults,
 )
 from shop.stock.allotment import Offer, lay_items, product_terms
@@ -92,7 +91,8 @@ def _change(
     before = _draft_of(sale)
     after = dataclasses.replace(before, **changes)
     changed = [field.name for field in dataclasses.fields(after) if _differ(before, after, field.name)]
-    if frozen := [field for field in changed if _is_frozen(field, sale, tx.now)]:
+    fixed = frozen_fields(sale.control, sale.lobby_opens_at, sale.opens_at, sale.closes_at, tx.now)
+    if frozen := [field for field in changed if field in fixed]:
         raise SaleFrozen(frozen)
     faults = sale_faults(after, min_turn_window_s=min_turn_window_s if "turn_window_s" in changed else 0)
     if "closes_at" in changed and after.closes_at <= tx.now:
@@ -112,16 +112,6 @@ def _change(
     if "items" in changed:
         _lay(tx, sale_id, after.items, offers, operator_id)
     return sale_by_id(tx, sale_id)
-
-
-def _is_frozen(field: str, sale: Sale, now: datetime) -> bool:
-    if field == "draft" or sale.control in ENDED or now >= sale.closes_at:
-        return True  # a sale that is over does not begin again: its stock goes back to the shelf
-    if sale.control is Control.DRAFT:
-        return False  # nobody has been told anything
-    return (field in FROZEN_FIELDS and now >= sale.lobby_opens_at) or (
-        field == "opens_at" and now >= sale.opens_at
-    )
 
 
 def _differ(before: SaleDraft, after: SaleDraft, field: str) -> bool:

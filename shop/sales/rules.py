@@ -163,6 +163,20 @@ def next_control(action: Action, current: Control) -> Control:
     return ACTIONS[action][current]
 
 
+def frozen_fields(
+    control: Control, lobby_opens_at: datetime, opens_at: datetime, closes_at: datetime, now: datetime
+) -> frozenset[str]:
+    """The fields of a sale that no longer change."""
+    if control in ENDED or now >= closes_at:
+        return frozenset(
+            SaleDraft.__dataclass_fields__
+        )  # it does not begin again: its stock goes back to the shelf
+    if control is Control.DRAFT:
+        return frozenset({"draft"})  # nobody has been told anything
+    told = FROZEN_FIELDS if now >= lobby_opens_at else frozenset()
+    return frozenset({"draft"}) | told | ({"opens_at"} if now >= opens_at else frozenset())
+
+
 def reason_faults(text: str) -> list[FieldFault]:
     """Why something was done is for others to read: a few words, on one line."""
     if len(text.strip()) >= 1 and len(text) <= LONGEST_REASON and text.isprintable():

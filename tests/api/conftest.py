@@ -28,6 +28,7 @@ from shop.catalogue.products import create_product
 from shop.sales.line import next_block
 from shop.sales.publication import read_publication
 from tests.conftest import DATABASES, empty
+from waiting_room.digests import Digests
 from waiting_room.pace import Allowance
 from waiting_room.ticking import Beat, TickReply
 from workers.drain import drain
@@ -70,6 +71,13 @@ class Person:
         """A request with the access token; `headers` are added to it."""
         headers = {"Authorization": f"Bearer {self.token}", **kwargs.pop("headers", {})}
         return await self.client.request(method, f"/api/v1{path}", headers=headers, **kwargs)
+
+
+@dataclass
+class Clock:
+    """A process's time that passes when a test says so."""
+
+    now_s: float = 100.0
 
 
 @dataclass
@@ -146,6 +154,16 @@ class House:
         reply = await self.services.room.tick(self.sale_id(sale), LEADER, beat)
         assert isinstance(reply, TickReply), reply
         return reply
+
+    async def tell_crowd(self, sale: str) -> Clock:
+        """The leader writes digests and this process reads them; from here on its view of the lines grows old by the clock given back."""
+        clock = Clock()
+        self.services.digests = digests = Digests(self.services.room, clock=lambda: clock.now_s)
+        for _ in range(2):
+            assert await self.services.room.write_digest(self.sale_id(sale), LEADER) == "written"
+            await digests.renew([self.sale_id(sale)])
+            await asyncio.sleep(0.002)  # digests are told apart by the millisecond
+        return clock
 
     def sale_id(self, sale: str) -> str:
         """The immutable id of a listed sale."""

@@ -12,6 +12,8 @@ from firstcome.servers import EmbeddedRedis, PrivateRedis
 from firstcome.settings import Settings
 from gateway.app import create_app
 from tests.api.conftest import House, open_house, problem, running
+from waiting_room.digests import AWAY_FOR_S
+from waiting_room.refusals import RoomUnavailable
 
 
 @pytest.fixture
@@ -53,6 +55,31 @@ async def test_without_redis_the_line_refuses_the_catalogue_stays_and_all_comes_
     assert (await mortal.client.get("/health/ready")).status_code == 200
     accepted = await mortal.order(buyer, sale, pass_=admission, key="the-same-key")
     assert accepted.status_code == 202, accepted.text
+
+
+async def test_without_redis_those_who_wait_keep_their_place_for_half_a_minute_and_nobody_joins(
+    mortal: House, own_redis: PrivateRedis
+) -> None:
+    sale, first, second, newcomer = await mortal.sale(), *[await mortal.buyer() for _ in range(3)]
+    await first.ask("PUT", f"/sales/{sale}/ticket")
+    held = (await second.ask("PUT", f"/sales/{sale}/ticket")).json()
+    clock = await mortal.tell_crowd(sale)
+    own_redis.kill()
+    with pytest.raises(RoomUnavailable):
+        await mortal.services.digests.renew([mortal.sale_id(sale)])
+    shown = {"Waiting-Room-Ticket": held["ticket"]}
+    answer = await mortal.client.get(f"/api/v1/sales/{sale}/ticket", headers=shown)
+    assert answer.status_code == 200, answer.text
+    place = answer.json()
+    assert (place["state"], place["number"], place["ahead"]) == ("waiting", held["number"], 1)
+    assert place["ticket"] == held["ticket"]
+    assert place["estimate"] == {"low_s": None, "high_s": None}
+    problem(await newcomer.ask("PUT", f"/sales/{sale}/ticket"), 503, "room_unavailable")
+    problem(await second.ask("POST", f"/sales/{sale}/pass"), 503, "room_unavailable")
+    problem(await second.ask("GET", f"/sales/{sale}/ticket"), 503, "room_unavailable")
+    clock.now_s += AWAY_FOR_S
+    answer = await mortal.client.get(f"/api/v1/sales/{sale}/ticket", headers=shown)
+    problem(answer, 503, "room_unavailable")
 
 
 async def test_without_its_database_the_gateway_starts_says_so_and_keeps_asking(settings: Settings) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -165,9 +166,11 @@ async def test_one_ticket_is_not_asked_about_more_than_eight_times_in_ten_second
     answers = [await house.client.get(path, headers=shown) for _ in range(10)]
     assert [answer.status_code for answer in answers] == [200] * 8 + [429] * 2
     commands = (await house.services.redis.info("stats"))["total_commands_processed"]
-    problem(await house.client.get(path, headers=shown), 429, "too_many_polls")
+    refused = await asyncio.gather(*(house.client.get(path, headers=shown) for _ in range(500)))
     after = (await house.services.redis.info("stats"))["total_commands_processed"]
-    assert after - commands <= 3, "nothing but this question (and a look at the lines) reached Redis"
+    assert after - commands < 500, "what reached Redis does not grow with what is refused"
+    for answer in refused:
+        problem(answer, 429, "too_many_polls")
 
 
 async def test_a_lost_store_refuses_instead_of_guessing(house: House) -> None:

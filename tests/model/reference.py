@@ -108,7 +108,8 @@ class Room:
     passes: dict[str, str] = field(default_factory=dict)
     outcomes: deque[str] = field(default_factory=deque)
     log: list[tuple[str, str, int, int, str]] = field(default_factory=list)  # not copied yet
-    window: deque[tuple[int, int]] = field(default_factory=deque)
+    window: deque[tuple[int, int, int]] = field(default_factory=deque)
+    slots: int = 0  # taken after the last tick
     clock_ms: int = 0
     comeback_ms: int = 0
     wall_ms: int = 0
@@ -357,7 +358,11 @@ class Room:
         while self.window and self.window[0][0] <= self.clock_ms - MINUTE_MS:
             self.window.popleft()
         gate = self._gate(now_ms)
+        freed = max(0, self.slots - self.slots_held)
         calls = self._call_head(beat, gate)
+        self.slots = self.slots_held
+        if calls or freed:
+            self.window.append((self.clock_ms, calls, freed))
         self._note_reasons(gate, now_ms)
         self.last_settings = (settings.calls_per_minute, settings.capacity, control)
         reply = self.figures(now_ms) | {"calls": calls, "tick_id": beat.tick_id}
@@ -446,9 +451,13 @@ class Room:
         return "all_held" if none_free else "open"
 
     @property
+    def slots_held(self) -> int:
+        return self.in_state("turn_ends_ms") + self.in_state("pass_ends_ms") + len(self.ordering)
+
+    @property
     def slots_taken(self) -> int:
         unknown = self.unknown_slots if self.clock_ms < self.unknown_until_ms else 0
-        return unknown + self.in_state("turn_ends_ms") + self.in_state("pass_ends_ms") + len(self.ordering)
+        return unknown + self.slots_held
 
     def _is_quiet(self) -> bool:
         """After a loss without its log nobody is called, until an operator resumes."""
@@ -463,7 +472,7 @@ class Room:
     def _call_head(self, beat: Beat, gate: str) -> int:
         allowed, line, quiet = beat.allowance, self.line(), self._is_quiet()
         by_capacity = self.settings.capacity - self.slots_taken
-        by_window = self.settings.calls_per_minute - sum(count for _, count in self.window)
+        by_window = self.settings.calls_per_minute - sum(calls for _, calls, _ in self.window)
         limit = "rate"
         if not line:
             limit = "none"
@@ -481,7 +490,6 @@ class Room:
             return 0
         for ticket in line[:count]:
             self._call(ticket)
-        self.window.append((self.clock_ms, count))
         return count
 
     def _call(self, ticket: str) -> None:
@@ -524,7 +532,7 @@ class Room:
             "missed": self.in_state("comeback_ends_ms"),
             "shopping": self.in_state("pass_ends_ms"),
             "ordering": len(self.ordering),
-            "calls_last_minute": sum(count for _, count in self.window),
+            "calls_last_minute": sum(calls for _, calls, _ in self.window),
             "turns_ended": self.turns_ended,
             "no_shows": self.no_shows,
             "next_number": self.next_number,

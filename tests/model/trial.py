@@ -349,7 +349,7 @@ class Trial:
             "passes": self.model.passes,
             "served": {ticket: _record(place) for ticket, place in places.items() if place.recorded},
             "outcomes": list(self.model.outcomes),
-            "window": [f"{at}:{count}" for at, count in self.model.window],
+            "window": [f"{at}:{calls}:{freed}" for at, calls, freed in self.model.window],
             "log": [
                 [event, ticket, str(number), str(turn), detail]
                 for event, ticket, number, turn, detail in self.model.log

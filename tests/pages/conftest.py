@@ -25,14 +25,19 @@ ARGUMENTS = [
 ]
 
 
+def chromium() -> str:
+    """The path of this machine's Chromium."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.fail("These tests need a Chromium: apt install chromium", pytrace=False)
+    return found
+
+
 @pytest.fixture(scope="package")  # not longer: while Playwright lives, its event loop runs and no other can
 def browser() -> Iterator[Browser]:
     """A headless Chromium of this machine."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.fail("These tests need a Chromium: apt install chromium", pytrace=False)
     with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        opened = playwright.chromium.launch(executable_path=chromium(), args=ARGUMENTS)
         yield opened
         opened.close()
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import time
-from itertools import pairwise
-
 from playwright.sync_api import Page, expect
 
-from tests.pages.conftest import Visit, Witness, called_buyer, log_in, open_sale, waiting_buyer
+from tests.pages.conftest import Visit, called_buyer, log_in, open_sale, waiting_buyer
 from tests.running import RunningDemo
 
 
@@ -47,53 +44,6 @@ def test_the_page_follows_the_line_to_the_turn_without_being_loaded_again(
     expect(page.get_by_role("button", name="I need more time (once)")).to_be_hidden()
     after = page.locator("[data-fill-to=turn_expires_at]").get_attribute("data-countdown") or ""
     assert after > before, "the turn got longer"
-
-
-def test_a_lost_network_keeps_the_place_and_the_page_goes_on_by_itself(
-    visit: Visit, demo: RunningDemo, witness: Witness
-) -> None:
-    witness.foreseen = ("ERR_INTERNET_DISCONNECTED",)
-    slug, _ = open_sale(demo, 9, capacity=1)
-    first = called_buyer(demo, 34, slug)
-    page = visit("/")
-    log_in(page, 35, f"/sales/{slug}")
-    page.get_by_role("button", name="Join the line").click()
-    headline(page, "You are in line")
-
-    page.context.set_offline(True)
-    expect(page.locator("#offline")).to_be_visible()
-    assert "offline" in (page.locator("link[rel=icon]").get_attribute("href") or "")
-    page.get_by_text("Leave the line", exact=True).click()
-    page.get_by_role("button", name="Yes, leave the line").click()
-    headline(page, "You are in line")
-
-    first.client.delete(f"/api/v1/sales/{slug}/ticket")
-    page.context.set_offline(False)
-    headline(page, "It is your turn")
-    expect(page.locator("#offline")).to_be_hidden()
-
-
-def test_one_chain_of_polls_obeys_the_server(visit: Visit, demo: RunningDemo) -> None:
-    slug, _ = open_sale(demo, 9, capacity=1)
-    called_buyer(demo, 36, slug)
-    page = visit("/")
-    log_in(page, 37, f"/sales/{slug}")
-    page.get_by_role("button", name="Join the line").click()
-    headline(page, "You are in line")
-    polls: list[tuple[float, int]] = []
-
-    def note(answer: object) -> None:
-        if answer.url.endswith("/ticket") and answer.status == 200:  # type: ignore[attr-defined]
-            polls.append((time.monotonic(), answer.json()["poll_after_ms"]))  # type: ignore[attr-defined]
-
-    page.on("response", note)
-    page.wait_for_timeout(4_000)
-    # Coming back to the tab asks at once, and starts no second chain beside the first.
-    page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    page.wait_for_timeout(2_500)
-    assert len(polls) >= 2
-    early = sum(later - earlier < wished / 1000 - 0.25 for (earlier, wished), (later, _) in pairwise(polls))
-    assert early <= 1, polls
 
 
 def test_leaving_asks_first_and_a_new_place_can_be_taken(visit: Visit, demo: RunningDemo) -> None:

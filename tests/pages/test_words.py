@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.pages.language import LOCALES, preferred, same_site, translations, words_in
-from gateway.pages.words import face_of, time_left
+from gateway.pages.words import face_of
 from waiting_room.estimate import Reason
 from waiting_room.states import TicketState
 from waiting_room.window import Phase
@@ -113,10 +113,13 @@ def test_an_estimate_is_a_range_in_plain_words(low_s: int | None, high_s: int | 
 
 def test_a_countdown_never_shows_less_than_nothing() -> None:
     now = datetime(2030, 5, 1, tzinfo=UTC)
-    assert time_left(now + timedelta(seconds=118), now) == "1:58"
-    assert time_left(now + timedelta(seconds=117.2), now) == "1:58"
-    assert time_left(now + timedelta(hours=1, seconds=5), now) == "1:00:05"
-    assert time_left(now - timedelta(seconds=5), now) == "0:00"
+    left = words_in("en").time_left
+    assert left(now + timedelta(seconds=118), now) == "1:58"
+    assert left(now + timedelta(seconds=117.2), now) == "1:58"
+    assert left(now + timedelta(hours=1, seconds=5), now) == "1:00:05"
+    assert left(now + timedelta(days=1, seconds=5), now) == "1 day 0:00:05"
+    assert words_in("ko").time_left(now + timedelta(days=2, hours=3), now) == "2일 3:00:00"
+    assert left(now - timedelta(seconds=5), now) == "0:00"
 
 
 def test_money_and_moments_are_written_as_readers_expect() -> None:

@@ -53,6 +53,27 @@ async def test_joining_polling_extending_claiming_and_leaving_ask_no_database(ho
     assert seen == []
 
 
+async def test_polls_of_those_who_wait_reach_no_store(house: House) -> None:
+    sale = await house.sale(calls_per_minute=60)
+    people = [await house.buyer() for _ in range(15)]
+    shown = [(await each.ask("PUT", f"/sales/{sale}/ticket")).json()["ticket"] for each in people]
+    await house.tell_crowd(sale)
+    before = await _commands(house)
+    with statements_of_requests(house) as seen:
+        polls = [
+            house.client.get(f"/api/v1/sales/{sale}/ticket", headers={"Waiting-Room-Ticket": ticket})
+            for ticket in shown[5:]
+            for _ in range(8)
+        ]
+        answers = await asyncio.gather(*polls)
+    assert [answer.json()["ahead"] for answer in answers] == [n for n in range(5, 15) for _ in range(8)]
+    assert {answer.json()["state"] for answer in answers} == {"waiting"}
+    assert seen == []
+    assert await _commands(house) - before < len(polls) / 2, (
+        "what the clock asks does not grow with the crowd"
+    )
+
+
 async def test_accepting_an_order_asks_no_database(house: House) -> None:
     sale, buyer = await house.sale(), await house.buyer()
     admission = await house.admitted(buyer, sale)

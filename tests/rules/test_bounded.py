@@ -1,4 +1,4 @@
-"""Threads for what blocks: few, with a short queue, and nobody waits in it for long."""
+"""Threads for what blocks: few, with a short queue, and nobody waits in it for long. Polls of one ticket: not too many."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.bounded import BoundedPool
-from gateway.refusals import Overloaded
+from gateway.bounded import BoundedPool, PollLimiter
+from gateway.refusals import Overloaded, TooManyPolls
 
 
 @pytest.fixture
@@ -42,3 +44,47 @@ def test_whoever_waited_too_long_for_a_thread_is_refused_and_the_work_is_not_don
     pool.submit(done.append, "in time").result(timeout=5)
     assert done == ["in time"]
     assert pool.inside == 0
+
+
+# ---------------------------------------------------------------- polls of one ticket
+
+
+class Polls:
+    """A limiter with a clock that the test moves; `at` says whether a poll at that second is admitted."""
+
+    def __init__(self, **options: int) -> None:
+        self.now_s = 0.0
+        self.waits: list[int] = []
+        self.limiter = PollLimiter(clock=lambda: self.now_s, **options)
+
+    def at(self, second: float, ticket: str = "ticket") -> bool:
+        self.now_s = second
+        try:
+            self.limiter.admit(ticket)
+        except TooManyPolls as refusal:
+            self.waits.append(refusal.retry_after_s)
+            return False
+        return True
+
+
+@given(st.lists(st.floats(0, 12), max_size=80), st.integers(2, 50))
+def test_eight_polls_of_a_ticket_in_any_ten_seconds_pass_and_no_more(
+    pauses: list[float], others: int
+) -> None:
+    polls, second, admitted = Polls(), 1.0, list[float]()
+    for pause in pauses:
+        second += pause
+        for other in range(others):
+            assert polls.at(second, f"{second} {other}"), "others are not counted in"
+        recent = [at for at in admitted if second - at < 10]
+        assert polls.at(second) == (len(recent) < 8)
+        if len(recent) < 8:
+            admitted.append(second)
+    assert all(1 <= wait <= 11 for wait in polls.waits)
+
+
+def test_no_more_tickets_are_remembered_than_was_said() -> None:
+    polls = Polls(remembered=100)
+    for ticket in range(1_000):
+        assert polls.at(1 + ticket / 1_000, str(ticket))
+    assert len(polls.limiter._young) + len(polls.limiter._old) <= 100

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left
-from dataclasses import replace
 from typing import Any
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waiting_room.digest import Digest, callable_since, locate, waiting_sight, waits_at
-from waiting_room.place import Around, place_of
+from waiting_room.digest import Digest, callable_since, locate, waits_at
+from waiting_room.estimate import Estimate
+from waiting_room.place import Around, Sight, place_of, scene_of
 from waiting_room.polling import PollLimits
+from waiting_room.states import RecordState
 from waiting_room.window import Phase
 
 EXACT = 1_000
@@ -21,7 +21,7 @@ QUIET: dict[str, Any] = {
     **dict.fromkeys(Around.__struct_fields__, 0),
     **{"phase": Phase.OPEN, "store_id": "store", "limit": "rate", "gate": "open", "now_serving": 0},
     **{"now_ms": 1_000_000, "calling_ms": 60_000, "allotted": 1_000},
-    **{"calls_per_minute": 600, "calls_last_minute": 600},
+    **{"calls_per_minute": 600, "calls_last_minute": 600, "capacity": 10**6},
 }
 
 
@@ -116,11 +116,8 @@ def test_so_many_count_as_called_as_the_rate_may_have_called_meanwhile(rate: int
 
 def test_a_place_from_the_digest_is_worded_like_one_from_the_line() -> None:
     digest = digest_of([float(number) for number in range(1, 101)])
-    sight = msgspec.structs.replace(waiting_sight(digest), number=50, ahead=49)
-    place = place_of(sight, PollLimits(), chance=0.5)
-    assert (place.state, place.number, place.position, place.waiting) == ("waiting", 50, 50, 100)
-    assert place.estimate is not None
-    assert place.estimate.low_s == 5
-    hidden = msgspec.structs.replace(sight, settled_ms=digest.now_ms + 1, lost_ms=1)
-    assert place_of(hidden, PollLimits(), 0.5).position is None
-    assert replace(place, estimate=None).number == 50
+    around = {name: getattr(digest, name) for name in Around.__struct_fields__}
+    sight = Sight(state=RecordState.WAITING, number=50, ahead=49, **around)
+    told = scene_of(digest).place(50, 49, digest.now_ms, PollLimits(), chance=0.5)
+    assert told == place_of(sight, PollLimits(), chance=0.5)
+    assert (told.position, told.waiting, told.estimate) == (50, 100, Estimate(5, 10))

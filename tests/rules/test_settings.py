@@ -20,7 +20,7 @@ from firstcome.settings import (
     load_settings,
     load_settings_or_demo,
 )
-from firstcome.urls import without_password
+from firstcome.urls import Watched, watched, without_password
 
 KEY = base64.urlsafe_b64encode(bytes(range(KEY_BYTES))).decode()
 GOOD = {
@@ -105,6 +105,10 @@ def test_faults_of_every_kind_are_named_together_and_without_their_secrets(
         ("SIMULATOR_URL", "http://127.0.0.1:8001", "outside a demo"),
         ("TURN_FLOOR_S", "60", "quarter"),
         ("REDIS_URL", "redis:///0", "names no host"),
+        ("REDIS_URL", "redis+sentinel://one,two,three", "does not name the service"),
+        ("REDIS_URL", "redis+sentinel://one:x,two/mymaster", "names no host, or a port that is none"),
+        ("REDIS_URL", "redis+sentinel://one,two/mymaster/first", "number of a database"),
+        ("REDIS_URL", "redis+cluster://one,two", "not supported yet"),
     ],
 )
 def test_what_would_be_unsafe_in_production_stops_the_start(
@@ -221,3 +225,21 @@ def test_passwords_in_urls_are_masked() -> None:
 
     assert without_password(f"redis://:{password}@h:1/0") == "redis://:***@h:1/0"
     assert without_password("unix:///tmp/redis.sock?db=0") == "unix:///tmp/redis.sock?db=0"
+    sentinels = f"redis+sentinel://:{password}@a,b:1/m/0?sentinel_password={password}"
+    assert without_password(sentinels) == "redis+sentinel://:***@a,b:1/m/0?sentinel_password=***"
+
+
+def test_a_url_of_sentinels_says_whom_to_ask_for_which_master() -> None:
+    told = watched("rediss+sentinel://me:p%40ss@one,two:7000,[::1]:7001/my%20master/3?sentinel_password=hush")
+    assert told == Watched(
+        sentinels=(("one", 26379), ("two", 7000), ("::1", 7001)),
+        service="my master",
+        db=3,
+        tls=True,
+        username="me",
+        password="p@ss",
+        sentinel_password="hush",
+    )
+    assert "hush" not in repr(told)
+    assert "p@ss" not in repr(told)
+    assert watched("redis://one:6379/0") is None

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waiting_room.refusals import InvalidToken
-from waiting_room.ticket import Ticket, TicketKeys, issue, read, ticket_id
+from waiting_room.ticket import Ticket, TicketKeys, TicketReader, issue, read, ticket_id
 
 KEYS = TicketKeys({"k1": b"1" * 32, "k2": b"2" * 32})
 SALE = "sale0000001"
@@ -65,3 +65,27 @@ def test_the_ticket_id_is_the_same_on_every_device_and_another_for_another_key()
     assert ticket_id(b"i" * 32, SALE, "ann") == ID
     assert ticket_id(b"j" * 32, SALE, "ann") != ID
     assert "ann" not in ID
+
+
+def test_what_was_checked_is_remembered_for_its_own_sale_only_and_not_for_ever() -> None:
+    now_s, keys = 0.0, dict(KEYS.by_id)
+    reader = TicketReader(TicketKeys(keys), most=2, for_s=60, clock=lambda: now_s)
+    assert reader.read(TOKEN, SALE) == TICKET
+    del keys["k1"]
+    assert reader.read(TOKEN, SALE) == TICKET, "not checked again"
+    with pytest.raises(InvalidToken):
+        reader.read(TOKEN, "sale0000002")
+    with pytest.raises(InvalidToken):
+        reader.read(TOKEN[:-1] + "x", SALE)
+    now_s = 61.0
+    assert reader.read(issue(TICKET, "k2", KEYS), SALE) == TICKET
+    with pytest.raises(InvalidToken):
+        reader.read(TOKEN, SALE)
+
+
+def test_no_more_tickets_are_remembered_than_was_said() -> None:
+    reader = TicketReader(KEYS, most=10)
+    for number in range(1, 100):
+        ticket = Ticket(SALE, ID, number, "store1")
+        assert reader.read(issue(ticket, "k1", KEYS), SALE) == ticket
+    assert len(reader._known) == 10

@@ -40,7 +40,7 @@ end
 
 local SETTING_NAMES = {'lobby_opens_at_ms', 'opens_at_ms', 'closes_at_ms', 'calls_per_minute', 'capacity',
   'turn_window_ms', 'comeback_ms', 'pass_ms', 'over_call_limit'}
-local ROOM_NAMES = {'clock_ms', 'comeback_ms', 'now_serving', 'window_sum', 'next_number', 'last_number', 'wall_ms',
+local ROOM_NAMES = {'clock_ms', 'comeback_ms', 'now_serving', 'window_sum', 'freed_sum', 'slots', 'next_number', 'last_number', 'wall_ms',
   'turns_ended', 'no_shows', 'gate_since_ms', 'limit_since_ms', 'rate_lowered_ms', 'capacity_lowered_ms', 'calling_ms',
   'lost_ms', 'settled_ms', 'turns_before', 'unknown_slots', 'unknown_until_ms', 'quiet_until_ms'}
 local CONTROLS = words('draft', 'running', 'paused', 'halted', 'draining', 'closed', 'cancelled')
@@ -170,6 +170,7 @@ local function around(sale)
     allotted = stock.allotted, held = stock.held, sold = stock.sold,
     waiting = redis.call('ZCARD', LINE),
     before_order = redis.call('ZCARD', TURNS) + redis.call('ZCARD', SHOPPING),
+    capacity = settings.capacity, slots = room.slots, freed_last_minute = room.freed_sum,
   }
 end
 

@@ -17,7 +17,7 @@ if not sale then return fault end
 
 local digest = around(sale)
 digest.gate, digest.now_serving = sale.room.gate, sale.room.now_serving
-digest.now_ms = nil  -- stands first, where watch.lua looks for it
+digest.now_ms = nil  -- stands first, where digest_news.lua looks for it
 
 -- Scores stay the text that Redis gives: JSON made of them loses no digit.
 local function scores_of(first, last)

@@ -130,10 +130,14 @@ local function gate_of()
   return stock.held + stock.sold >= stock.allotted and 'all_held' or 'open'
 end
 
+local function slots_held()
+  return redis.call('ZCARD', TURNS) + redis.call('ZCARD', SHOPPING) + redis.call('ZCARD', ORDERING)
+end
+
 -- After a loss some slots may be taken by buyers of whom nothing is known: they count until no pass of theirs can be good.
 local function slots_taken()
   local unknown = room.clock_ms < room.unknown_until_ms and room.unknown_slots or 0
-  return unknown + redis.call('ZCARD', TURNS) + redis.call('ZCARD', SHOPPING) + redis.call('ZCARD', ORDERING)
+  return unknown + slots_held()
 end
 
 -- Nobody may be called while a loss has left the room without its call log; the operator's resume ends that early.
@@ -146,13 +150,14 @@ local function is_quiet()
   return true
 end
 
--- Drops what is older than a minute from the window of calls.
+-- Drops what is older than a minute from the window of calls and freed slots.
 local function slide_window()
   while true do
-    local at, count = string.match(redis.call('LINDEX', WINDOW, 0) or '', '^(%d+):(%d+)$')
+    local at, count, freed = string.match(redis.call('LINDEX', WINDOW, 0) or '', '^(%d+):(%d+):?(%d*)$')
     if not at or tonumber(at) > room.clock_ms - MINUTE_MS then return end
     redis.call('LPOP', WINDOW)
     room.window_sum = math.max(0, room.window_sum - tonumber(count))
+    room.freed_sum = math.max(0, room.freed_sum - (tonumber(freed) or 0))
   end
 end
 
@@ -188,8 +193,14 @@ local function call_head(count)
   if count == 0 then return end
   local head = redis.call('ZPOPMIN', LINE, count)
   for at = 1, #head, 2 do call(head[at], tonumber(head[at + 1])) end
-  redis.call('RPUSH', WINDOW, whole(room.clock_ms) .. ':' .. whole(count))
-  room.window_sum = room.window_sum + count
+end
+
+-- How many were called, and how many slots became free since the last tick, by the buyers themselves or by this one.
+local function note_in_window(count, freed)
+  room.slots = slots_held()
+  if count + freed == 0 then return end
+  redis.call('RPUSH', WINDOW, whole(room.clock_ms) .. ':' .. whole(count) .. ':' .. whole(freed))
+  room.window_sum, room.freed_sum = room.window_sum + count, room.freed_sum + freed
 end
 
 -- ---------------------------------------------------------------- the tick
@@ -197,8 +208,10 @@ take_outcomes()
 end_what_is_over()
 slide_window()
 local gate = gate_of()
+local freed = math.max(0, room.slots - slots_held())
 local count, limit = allowed(gate, is_quiet())
 call_head(count)
+note_in_window(count, freed)
 
 -- When something began that makes people wait longer, so that an estimate can say why.
 if gate ~= room.gate then room.gate, room.gate_since_ms = gate, now end
@@ -232,6 +245,7 @@ local reply = cjson.encode({
 })
 redis.call('HSET', ROOM, 'clock_ms', whole(room.clock_ms), 'comeback_ms', whole(room.comeback_ms),
   'wall_ms', whole(room.wall_ms), 'now_serving', whole(room.now_serving), 'window_sum', whole(room.window_sum),
+  'freed_sum', whole(room.freed_sum), 'slots', whole(room.slots),
   'turns_ended', whole(room.turns_ended), 'no_shows', whole(room.no_shows), 'calling_ms', whole(room.calling_ms),
   'gate', gate, 'gate_since_ms', whole(room.gate_since_ms), 'limit', limit,
   'limit_since_ms', whole(room.limit_since_ms), 'rate_lowered_ms', whole(room.rate_lowered_ms),

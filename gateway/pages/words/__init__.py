@@ -5,23 +5,30 @@ The English source stands here and in the templates; `gateway/locales` holds the
 
 from __future__ import annotations
 
-from gateway.pages.words.figures import iso, share, time_left
+from gateway.pages.words.figures import iso, share
 from gateway.pages.words.line import LineWords, face_of
 from gateway.pages.words.orders import OrderWords
+from gateway.pages.words.records import RecordWords
 from gateway.pages.words.refusals import RefusalWords, fault_of
 from gateway.pages.words.sales import SaleWords
 
-__all__ = ["Words", "face_of", "fault_of", "iso", "share", "time_left"]
+__all__ = ["Words", "face_of", "fault_of", "iso", "share"]
 
 
-class Words(SaleWords, LineWords, OrderWords, RefusalWords):
+class Words(SaleWords, LineWords, OrderWords, RecordWords, RefusalWords):
     """Everything that is said in one language; the public methods are the templates' filters."""
 
     def links(self, *, operator: bool, signed_in: bool) -> list[tuple[str, str]]:
         """The main navigation: (path, word)."""
         _ = self._gettext
         if operator:
-            return [("/operator", _("Sale windows"))] if signed_in else [("/operator/login", _("Log in"))]
+            if not signed_in:
+                return [("/operator/login", _("Log in"))]
+            return [
+                ("/operator", _("Sale windows")),
+                ("/operator/stock", _("Stock")),
+                ("/operator/audit", _("History")),
+            ]
         if signed_in:
             return [("/orders", _("Orders")), ("/cart", _("Cart")), ("/me", _("My data"))]
         return [("/login", _("Log in")), ("/signup", _("Sign up"))]

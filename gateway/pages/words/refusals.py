@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from gateway.pages.words.figures import Figures
+
+# "must be from 1 to 20", "must be from 3, which are held or sold, to 20"
+_BOUNDS = re.compile(r"must be from (?P<least>[\d.]+)(?:,[^\d]*,)? to (?P<most>[\d.]+)$")
 
 
 def fault_of(problem: Any, name: str) -> str:
@@ -24,6 +28,7 @@ class RefusalWords(Figures):
             "unknown_sale": _("There is no such sale"),
             "unknown_product": _("There is no such product"),
             "unknown_order": _("There is no such order"),
+            "unknown_site": _("The waiting room does not know this site"),
             "no_ticket": _("You have no place in this line"),
             "not_signed_in": _("Please log in first"),
             "foreign_request": _("This form is out of date"),
@@ -50,6 +55,7 @@ class RefusalWords(Figures):
             "not_on_sale": _("The sale does not offer this product"),
             "sale_closed": _("The sale is over"),
             "sale_frozen": _("This can no longer be changed"),
+            "precondition_failed": _("Somebody else has changed it meanwhile"),
             "lane_busy": _("Very many orders are coming in"),
             "lane_recovering": _("Orders will be accepted again in a moment"),
             "lane_unavailable": _("The order could not be accepted just now"),
@@ -75,6 +81,9 @@ class RefusalWords(Figures):
             "overloaded": _(
                 "Nothing is wrong with your account. Please try again in a few seconds; places in line are not affected."
             ),
+            "precondition_failed": _(
+                "Nothing was saved yet, and nothing that you typed is lost. Look at it and save again."
+            ),
             "turn_lapsed": _("The time to start the checkout is over."),
             "order_open": _("Cancel or pay it first."),
             "halted": _("The shop is checking something. Every place and every turn is kept."),
@@ -91,6 +100,8 @@ class RefusalWords(Figures):
         _ = self._gettext
         if self.locale == "en":
             return message[:1].upper() + message[1:] if message else message
+        if said := self._fault_by_words(message):
+            return said
         return {
             "email": _("Please write an e-mail address such as name@example.com."),
             "password": _("Please choose a password of at least 8 characters."),
@@ -101,4 +112,21 @@ class RefusalWords(Figures):
             "lobby_opens_at": _("Please check this time: lobby, then start, then end."),
             "opens_at": _("Please check this time: lobby, then start, then end."),
             "closes_at": _("Please check this time: lobby, then start, then end."),
-        }.get(field, _("Please check this field."))
+            "reason": _("Please write the reason in a few words."),
+        }.get(field.partition("-")[0], _("Please check this field."))
+
+    def _fault_by_words(self, message: str) -> str:
+        """A fault that says more than its field does; empty where it does not."""
+        _ = self._gettext
+        if bounds := _BOUNDS.match(message):
+            return _("Please choose a number from %(least)s to %(most)s.") % bounds.groupdict()
+        return {
+            "must be a whole number": _("Please write a whole number."),
+            "is taken by another sale": _("Another sale has this name already."),
+            "is more than the shop has on hand": _("The shelf does not hold so many units."),
+            "allot units of at least one product": _("Please allot units of at least one product."),
+            "must be in the future": _("Please choose a time in the future."),
+            "must not be in the past": _("Please choose a time that is not over."),
+            "must be later than the sale starts now": _("Please choose a later start than the present one."),
+            "must be an amount of money": _("Please write an amount, such as 12000."),
+        }.get(message, "")

@@ -13,6 +13,18 @@ PHASE_TONES = {
     "draining": "wait",
     "all_held": "wait",
 }
+# Phases in which nobody is called, as the line's gate names them.
+CALLING_NOBODY = (
+    "announced",
+    "lobby",
+    "paused",
+    "halted",
+    "all_held",
+    "sold_out",
+    "closed",
+    "cancelled",
+    "draft",
+)
 STOCK_TONES = {"available": "go", "low": "turn", "all_held": "wait"}
 
 
@@ -115,5 +127,36 @@ class SaleWords(Figures):
             "set-rate": _("calls a minute set"),
             "set-capacity": _("places in checkout set"),
             "announce": _("message set"),
+            "extend-holds": _("all holds lengthened"),
             "create": _("sale window created"),
+            "change": _("changes saved"),
+            "postpone": _("start moved"),
+            "set-allotment": _("units set"),
+            "adjust-on-hand": _("count put right"),
         }.get(action, "")
+
+    def mode_word(self, mode: str) -> str:
+        _ = self._gettext
+        return {"fifo": _("First come, first served"), "draw": _("Drawn by lot at the start")}.get(mode, mode)
+
+    def mode_hint(self, mode: str) -> str:
+        _ = self._gettext
+        return {
+            "fifo": _("Places go by the order of arrival in the lobby."),
+            "draw": _(
+                "All who wait in the lobby at the start stand in an order that chance has fixed before."
+            ),
+        }.get(mode, "")
+
+    def limits(self) -> list[tuple[str, str]]:
+        """What keeps more people from being called, in words: (code, sentence)."""
+        _ = self._gettext
+        return [
+            ("none", _("Nobody is waiting.")),
+            ("rate", _("Calls keep the pace that you have set.")),
+            ("capacity", _("All places in checkout are taken; a call follows whenever one gets free.")),
+            ("stock", _("As many are called as there are free units.")),
+            ("backlog", _("Orders to be decided have piled up; calls wait for them.")),
+            ("rebuilding", _("The line is being put together again.")),
+            *((phase, self.phase_meaning(phase)) for phase in CALLING_NOBODY),
+        ]

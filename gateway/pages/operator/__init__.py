@@ -1,0 +1,16 @@
+"""The operator's pages: log in, make and change a sale window, watch and steer it, look things up. Every action is an ordinary form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.pages.operator import door, form, live, preview, records, stock
+
+HANDLERS: list[Any] = [
+    *door.HANDLERS,
+    *form.HANDLERS,
+    *preview.HANDLERS,
+    *live.HANDLERS,
+    *stock.HANDLERS,
+    *records.HANDLERS,
+]
