@@ -39,7 +39,9 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class BacklogLimits:
-    """At half of these the room stops calling, so that the lane seldom has to refuse those who are admitted already."""
+    """At half of these the room stops calling, so that the lane seldom has to refuse those who are admitted already; from a quarter
+    on it calls ever more slowly, so that it need not stop and start.
+    """
 
     max_age_ms: int = 10_000
     max_length: int = 5_000
@@ -62,7 +64,7 @@ class Allowance:
 
 def allowance(figures: Figures, carry: float, dt_ms: int, limits: BacklogLimits) -> Allowance:
     """The allowances of a tick that comes `dt_ms` after the last; `carry` is what that one left over (below one call)."""
-    budget = carry + figures.calls_per_minute * dt_ms / MINUTE_MS
+    budget = carry + figures.calls_per_minute * backlog_share(figures, limits) * dt_ms / MINUTE_MS
     left_in_minute = figures.calls_per_minute - figures.calls_last_minute
     return Allowance(
         rate=max(0, min(math.floor(budget), left_in_minute)),
@@ -98,6 +100,12 @@ def over_call(limit: float, turns_ended: int, no_shows: int) -> float:
     share = min(1.0, max(0.0, no_shows / turns_ended))
     wanted = 1.0 / (1.0 - share) if share < 1.0 else math.inf
     return max(1.0, min(limit, wanted))
+
+
+def backlog_share(figures: Figures, limits: BacklogLimits) -> float:
+    """What part of the rate the lane takes: all of it up to a quarter of the limits, then less and less, nothing from their half on."""
+    filled = max(figures.lane_age_ms / limits.max_age_ms, figures.lane_depth / limits.max_length)
+    return min(1.0, max(0.0, 2.0 - 4.0 * filled))
 
 
 def backlog_allowance(figures: Figures, limits: BacklogLimits) -> int:

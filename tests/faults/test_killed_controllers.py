@@ -1,15 +1,17 @@
-"""Controllers killed -9, stopped and doubled: each is a process of its own, on one Redis and one set of books."""
+"""Controllers killed -9, stopped, doubled and left with an emptied store: each is a process of its own, on one Redis and one set of books."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
+import random
 import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -20,11 +22,14 @@ from tests.promises.one_sale import OneSale, settings_fields, ticket_of
 from tests.promises.paper_books import PaperBooks
 from waiting_room.clock import LONGEST_STEP_MS
 from waiting_room.leadership import TRIES_PER_LEASE, Timing
+from waiting_room.place import Place
 from waiting_room.refusals import RoomUnavailable
+from waiting_room.ticket import Ticket
 
 PER_MINUTE = 600
 STOCK = {"version": "1", "allotted": "100000", "held": "0", "sold": "0"}
 WITHIN_S = 8.0
+CROWD = 2_000
 
 Start = Callable[[str], subprocess.Popen[bytes]]
 
@@ -145,6 +150,62 @@ async def test_two_controllers_of_which_one_is_stopped_and_goes_on_never_double_
         assert called <= PER_MINUTE * (end - begin + LONGEST_STEP_MS) / 60_000 + 1
 
 
+@pytest.mark.parametrize("control", ["running", "paused"])
+async def test_thousands_find_their_places_in_an_emptied_store_and_the_controllers_go_on(
+    sale: OneSale, books: PaperBooks, start: Start, control: str
+) -> None:
+    for token in ("first", "second"):
+        start(token)
+    names = [f"buyer{n}" for n in range(CROWD)]
+    await fill_the_line(sale, CROWD)
+    await called_beyond(sale, await served(sale) + 5)
+    shopping = [name for name in names[:3] if await sale.state(name) == "called"]
+    claims = {name: await sale.claim(name) for name in shopping}
+    if control == "paused":
+        books.change_sale(sale.sale_id, control=control)
+        await sale.change(control=control)
+    await the_log_is_copied(sale)
+    copied = set(books.numbers_called())
+    places = await asyncio.gather(*(sale.room.look(sale.sale_id, ticket_of(name)) for name in names))
+    held = {
+        name: Ticket(sale.sale_id, ticket_of(name), place.number, place.store_id)
+        for name, place in zip(names, places, strict=True)
+    }
+    called = [name for name, place in zip(names, places, strict=True) if place.state == "called"]
+
+    await sale.client.flushall()
+    newcomer = await patient(lambda: sale.room.join(sale.sale_id, ticket_of("newcomer")))
+
+    async def comes_back(name: str) -> Place:
+        return await patient(lambda: sale.room.look(sale.sale_id, ticket_of(name), held[name]))
+
+    mixed = random.Random(7).sample(names, CROWD)
+    back = dict(zip(mixed, await asyncio.gather(*map(comes_back, mixed)), strict=True))
+    assert {name: place.number for name, place in back.items()} == {
+        name: ticket.number for name, ticket in held.items()
+    }
+    assert newcomer.number > max(ticket.number for ticket in held.values())
+    assert {name: await sale.claim(name) for name in claims} == claims
+    assert {back[name].state.value for name in called if back[name].number in copied} <= {"called"}
+    if control == "paused":
+        line = (await sale.room.lines([sale.sale_id]))[sale.sale_id]
+        assert (line.phase, line.waiting) == ("paused", CROWD + 1 - len(called) - len(claims))
+    before = await all_numbers_called(sale, books)
+    if control == "paused":
+        books.change_sale(sale.sale_id, control="running")
+        await sale.change(control="running")
+    async with asyncio.timeout(3 * WITHIN_S):
+        while True:
+            numbers = await all_numbers_called(sale, books)
+            if len(numbers) >= len(before) + 5:
+                break
+            await asyncio.sleep(0.05)
+    if control == "paused":  # everybody was back before the next call
+        numbers = numbers[len(before) :]
+        waited = sorted(place.number for place in back.values() if place.state == "waiting")
+        assert numbers == waited[: len(numbers)], "nobody overtaken, nobody called twice"
+
+
 async def served(sale: OneSale) -> int:
     return int(await sale.client.hget(sale.keys.room, "now_serving") or 0)
 
@@ -164,3 +225,20 @@ async def all_numbers_called(sale: OneSale, books: PaperBooks) -> list[int]:
     kept = books.numbers_called()
     rows = await sale.room.read_calls(sale.sale_id, 10_000)
     return kept + [row.number for row in rows if row.event == "call" and row.number not in kept]
+
+
+async def the_log_is_copied(sale: OneSale) -> None:
+    async with asyncio.timeout(WITHIN_S):
+        while True:
+            if not await sale.client.xlen(sale.keys.calls):
+                return
+            await asyncio.sleep(0.02)
+
+
+async def patient(step: Callable[[], Awaitable[Place]]) -> Place:
+    """Try until the line is confirmed; so does every page."""
+    async with asyncio.timeout(3 * WITHIN_S):
+        while True:
+            with contextlib.suppress(RoomUnavailable):
+                return await step()
+            await asyncio.sleep(0.1)

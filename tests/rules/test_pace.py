@@ -16,6 +16,7 @@ from waiting_room.pace import (
     Figures,
     allowance,
     backlog_allowance,
+    backlog_share,
     carry_over,
     over_call,
     stock_allowance,
@@ -150,6 +151,35 @@ def test_a_lane_that_lags_holds_the_calls() -> None:
     assert backlog_allowance(but(lane_age_ms=5_000, lane_depth=2_400), LIMITS) == 100
     assert backlog_allowance(but(lane_depth=2_500), LIMITS) == 0
     assert backlog_allowance(but(lane_depth=9_999), LIMITS) == 0
+
+
+LANES = st.tuples(st.integers(0, 6_000), st.integers(0, 12_000))
+
+
+@given(LANES, LANES)
+def test_a_lane_that_lags_more_slows_the_calls_more_and_by_no_leaps(
+    one: tuple[int, int], other: tuple[int, int]
+) -> None:
+    shares = [
+        backlog_share(but(lane_depth=depth, lane_age_ms=age_ms), LIMITS) for depth, age_ms in (one, other)
+    ]
+    assert all(0 <= share <= 1 for share in shares)
+    if one[0] <= other[0] and one[1] <= other[1]:
+        assert shares[1] <= shares[0]
+    moved = max(abs(one[0] - other[0]) / LIMITS.max_length, abs(one[1] - other[1]) / LIMITS.max_age_ms)
+    assert abs(shares[0] - shares[1]) <= 4 * moved + 1e-9
+
+
+def test_a_lane_that_lags_a_little_slows_even_a_low_rate_instead_of_stopping_it() -> None:
+    carry, called = 0.0, 0
+    lagging = but(calls_per_minute=30, lane_age_ms=3_750)
+    assert backlog_share(lagging, LIMITS) == 0.5
+    assert backlog_share(but(lane_age_ms=2_500, lane_depth=1_250), LIMITS) == 1.0
+    for _ in range(600):  # two minutes
+        allowed = allowance(lagging, carry, 200, LIMITS)
+        called += allowed.rate
+        carry = carry_over(allowed.budget, allowed.rate, open_gate=True, waiting=1)
+    assert 29 <= called <= 30
 
 
 @given(st.none() | st.integers(-(10**12), 10**12), st.integers(-(10**12), 10**12))

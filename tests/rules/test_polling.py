@@ -54,3 +54,22 @@ def test_a_lobby_does_not_come_back_all_at_once() -> None:
     crowd = Outlook(TicketState.LOBBY, ahead=50_000, waiting=100_000, wait_ms=10**7, opens_in_ms=10_000)
     polls = [poll_after_ms(crowd, LIMITS, chance / 100) for chance in range(100)]
     assert max(polls) - min(polls) > 15_000, "100,000 at 5,000 a second"
+
+
+@given(st.integers(0, 10**6), st.integers(0, 45_000), WAITS, CHANCES)
+def test_the_first_polls_after_the_opening_spread_over_the_time_that_the_crowd_needs(
+    waiting: int, opens_in_ms: int, wait_ms: int | None, chance: float
+) -> None:
+    crowd = Outlook(
+        TicketState.LOBBY, ahead=waiting, waiting=waiting, wait_ms=wait_ms, opens_in_ms=opens_in_ms
+    )
+    after = poll_after_ms(crowd, LIMITS, chance)
+    if opens_in_ms > 0:
+        assert opens_in_ms < after <= opens_in_ms + max(5_000, waiting * 1_000 // 5_000)
+
+
+def test_after_an_outage_nobody_is_asked_to_come_back_at_the_same_moment() -> None:
+    polls = sorted(poll_after_ms(outlook(wait_ms=None), LIMITS, chance / 1_000) for chance in range(1_000))
+    assert polls[-1] - polls[0] >= 3_000
+    busiest = max(sum(at <= poll < at + 1_000 for poll in polls) for at in polls)
+    assert busiest < 300, "of a thousand who know nothing of their wait"
