@@ -28,7 +28,6 @@ FINE = frozenset({"turn_window_s", "comeback_s", "hold_s", "pass_s", "over_call_
 SWITCHES = ("guests", "challenge")
 ON = "yes"
 MOMENTS = ("lobby_opens_at", "opens_at", "closes_at")
-MODES = ("fifo", "draw")
 # Offered first; a browser adds its own, and any other name of the time zone database is understood.
 ZONES = (
     *("Asia/Seoul", "UTC", "Asia/Tokyo", "Asia/Shanghai", "Asia/Singapore", "Asia/Kolkata", "Asia/Dubai"),
