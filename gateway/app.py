@@ -22,11 +22,13 @@ from firstcome import clients, wiring
 from firstcome.settings import Settings
 from gateway import health, problems
 from gateway.api import accounts, cart, gate, keys, line, orders, payments, products, sales
+from gateway.api import draws as api_draws
 from gateway.api.operator import desk, stock
 from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
 from gateway.bounded import AttemptLimiter, BoundedPool, PollLimiter
 from gateway.documenting import openapi
+from gateway.draws import Draws
 from gateway.figures import encoded_figures
 from gateway.gauges import gauges_of
 from gateway.identity import Sessions, guard_changes
@@ -83,7 +85,7 @@ def create_app(settings: Settings) -> Litestar:
 
 
 def _api() -> list[Router]:
-    rooms = [accounts, products, cart, sales, line, orders, payments]
+    rooms = [accounts, products, cart, sales, api_draws, line, orders, payments]
     public = [handler for room in rooms for handler in room.HANDLERS]
     desks = [*desk.HANDLERS, *operator_sales.HANDLERS, *stock.HANDLERS]
     return [
@@ -105,6 +107,7 @@ def build_services(settings: Settings) -> Services:
     room = Room(redis, unseen_ms=round(settings.unseen_s * 1000), polls=limits)
     kit = wiring.account_kit(settings)
     receipts = derive("receipt")
+    draws = Draws(kit.vault)
     services = Services(
         settings=settings,
         db=db,
@@ -134,7 +137,8 @@ def build_services(settings: Settings) -> Services:
         pass_reader=PassReader(passes.by_id),
         jwks=msgspec.json.encode(jwks(passes.by_id)),
         codes=Codes(redis),
-        snapshot=Snapshot(db, room, limits),
+        snapshot=Snapshot(db, room, limits, draws),
+        draws=draws,
         watch=Watch(
             lambda sale: encoded_figures(services, sale),
             lambda ids: services.threads(services.db.read, live_sessions, ids),

@@ -80,6 +80,7 @@ def openapi(version: str) -> OpenAPIConfig:
         tags=[
             Tag(name="accounts", description="Sign up, sign in, my data"),
             Tag(name="catalogue", description="Products, sales and the cart"),
+            Tag(name="draws", description="What a draw promised, and everything to recompute it"),
             Tag(name="line", description="The waiting room of a sale"),
             Tag(name="checkout", description="Orders and payments"),
             Tag(name="operator", description="Running sales"),

@@ -35,7 +35,14 @@ Slug = Annotated[
     _told("the sale's name in addresses", "spring-drop", max_length=64, pattern="^[a-z0-9]+(-[a-z0-9]+)*$"),
 ]
 Title = Annotated[str, _told("what people read", "Spring drop", min_length=1, max_length=200)]
-Mode = Annotated[str, _told("how places are given: first come, first served", "fifo", enum=["fifo"])]
+Mode = Annotated[
+    str,
+    _told(
+        "how places are given: first come, first served, or by a draw among those who wait at the opening",
+        "fifo",
+        enum=["fifo", "draw"],
+    ),
+]
 Rate = Annotated[int, _told("calls a minute at most", 600, minimum=1, maximum=1_000_000)]
 Capacity = Annotated[int, _told("buyers called or in checkout at once", 200, minimum=1, maximum=1_000_000)]
 Factor = Annotated[

@@ -44,7 +44,8 @@ async def join(
     sale = await services.snapshot.find(slug)
     require_verified(principal)
     holder = _holder(services, sale, principal, ticket_token)
-    place = await services.room.join(sale.sale_id, holder.ticket_id, holder.shown)
+    lot = services.draws.lot(sale, holder.ticket_id)
+    place = await services.room.join(sale.sale_id, holder.ticket_id, holder.shown, lot=lot)
     return ticket_body(services, sale, holder, place), place.created
 
 
@@ -77,7 +78,8 @@ async def look(
 async def _ask_room(services: Services, sale: SaleView, holder: Holder) -> Place:
     """The truth; while the room cannot tell it, what this process knew last, for a while."""
     try:
-        return await services.room.look(sale.sale_id, holder.ticket_id, holder.shown)
+        lot = _lot_of(services, sale, holder)
+        return await services.room.look(sale.sale_id, holder.ticket_id, holder.shown, lot=lot)
     except RoomUnavailable:
         place = services.digests.place_while_away(holder.shown) if holder.shown else None
         if place is None:
@@ -89,7 +91,8 @@ async def leave(services: Services, slug: str, principal: Principal | None, tick
     """Give the place up; twice is fine. Raises UnknownSale, NoTicket, OrderOpen or RoomUnavailable."""
     sale = await services.snapshot.find(slug)
     holder = _holder(services, sale, principal, ticket_token)
-    await services.room.leave(sale.sale_id, holder.ticket_id, holder.shown)
+    lot = _lot_of(services, sale, holder)
+    await services.room.leave(sale.sale_id, holder.ticket_id, holder.shown, lot=lot)
     with suppress(RoomUnavailable):
         await services.digests.look_again(sale.sale_id)
 
@@ -158,6 +161,12 @@ def _holder(services: Services, sale: SaleView, principal: Principal | None, tok
     return Holder(shown.ticket_id, shown, token)
 
 
+def _lot_of(services: Services, sale: SaleView, holder: Holder) -> str:
+    """The draw score, where a ticket of a lobby is shown: nothing else tells its place after a loss."""
+    in_lobby = holder.shown is not None and holder.shown.number == 0
+    return services.draws.lot(sale, holder.ticket_id) if in_lobby else ""
+
+
 def _read(services: Services, sale: SaleView, token: str | None) -> tickets.Ticket | None:
     if not token:
         return None
@@ -178,7 +187,7 @@ def ticket_body(services: Services, sale: SaleView, holder: Holder, place: Place
         stock_outlook=place.stock_outlook,
         poll_after_ms=place.poll_after_ms,
         as_of=now,
-        number=place.number,
+        number=place.number or None,
         position=place.position,
         ahead=place.ahead,
         waiting=place.waiting,
@@ -186,15 +195,16 @@ def ticket_body(services: Services, sale: SaleView, holder: Holder, place: Place
         be_back_by=_be_back_by(place, now),
         turn_expires_at=moment(place.turn_expires_at_ms),
         extended=place.extended or None,
+        draw_receipt=services.draws.receipt(sale, holder.ticket_id, place),
         message=services.snapshot.message(sale),
     )
 
 
 def _token(services: Services, sale: SaleView, holder: Holder, place: Place) -> str:
     shown = holder.shown
-    if holder.token and shown and (shown.number, shown.store_id) == (place.number, place.store_id):
+    if holder.token and shown and (shown.number, shown.store_id) == (place.mark, place.store_id):
         return holder.token
-    fresh = tickets.Ticket(sale.sale_id, holder.ticket_id, place.number, place.store_id)
+    fresh = tickets.Ticket(sale.sale_id, holder.ticket_id, place.mark, place.store_id)
     return tickets.issue(fresh, sale.ticket_key_id, services.ticket_keys)
 
 

@@ -43,6 +43,7 @@ def create_sale(services: Services, principal: Principal, wanted: NewSale) -> Op
         SaleDraft(**_draft_fields(fields)),
         ticket_key_id=services.ticket_id_keys.active,
         min_turn_window_s=services.settings.turn_floor_s,
+        make_draw=services.draws.make,
     )
     return published(services, sale)
 
@@ -59,6 +60,7 @@ def change_sale(
         version,
         _draft_fields({name: value for name, value in given.items() if value is not msgspec.UNSET}),
         min_turn_window_s=services.settings.turn_floor_s,
+        make_draw=services.draws.make,
     )
     return published(services, changed)
 
@@ -180,6 +182,7 @@ def sale_body(services: Services, sale: Sale) -> OperatorSaleBody:
         over_call_limit=sale.over_call_limit,
         items=items_of(sale),
         version=sale.version,
+        draw=services.draws.body(sale),
         message=message_of(sale.message_ko, sale.message_en),
     )
 

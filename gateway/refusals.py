@@ -84,6 +84,14 @@ class UnknownProduct(GatewayRefused):
     """No product of this id is listed."""
 
 
+class NoDraw(GatewayRefused):
+    """This sale is not drawn."""
+
+
+class NotDrawnYet(GatewayRefused):
+    """Seed and list are not public yet."""
+
+
 class IdempotencyKeyMissing(GatewayRefused):
     """The call needs an Idempotency-Key."""
 

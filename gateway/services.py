@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from firstcome.settings import Settings
     from gateway.bells import Bells
     from gateway.bounded import AttemptLimiter, BoundedPool, PollLimiter
+    from gateway.draws import Draws
     from gateway.identity import Sessions
     from gateway.metrics import Metrics
     from gateway.snapshot import Snapshot
@@ -78,6 +79,7 @@ class Services:
     jwks: bytes
     codes: Codes
     snapshot: Snapshot
+    draws: Draws
     watch: Watch
     polls: PollLimiter
     attempts: AttemptLimiter

@@ -32,6 +32,7 @@ from waiting_room.polling import PollLimits
 from waiting_room.refusals import RoomError
 
 if TYPE_CHECKING:
+    from gateway.draws import Draws
     from shop.storage.database import Database
     from waiting_room.room import Room
 
@@ -90,6 +91,7 @@ class Snapshot:
         db: Database,
         room: Room,
         limits: PollLimits,
+        draws: Draws,
         *,
         every_s: float = EVERY_S,
         catalogue_good_for_s: float = CATALOGUE_GOOD_FOR_S,
@@ -98,6 +100,7 @@ class Snapshot:
         self._db = db
         self._room = room
         self._limits = limits
+        self._draws = draws
         self._every_s = every_s
         self._catalogue_good_for_s = catalogue_good_for_s
         self._lines_good_for_s = lines_good_for_s
@@ -315,7 +318,7 @@ class Snapshot:
         states = {slug: self.state(slug) for slug in shelf.sales}
         products_by_id = {product.product_id: product for product in shelf.catalogue.products}
         sales = {
-            slug: views.sale_body(sale, states[slug], products_by_id, now)
+            slug: views.sale_body(sale, states[slug], products_by_id, now, self._draws.body(sale))
             for slug, sale in shelf.sales.items()
         }
         products = {

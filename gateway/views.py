@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import overload
 
+from gateway.bodies.draws import DrawBody
 from gateway.bodies.line import HoldBody, LineBody, PollBody, StockBody
 from gateway.bodies.sales import MessageBody, ProductBody, SaleBody, SaleItemBody
 from shop.catalogue.rules import Product
@@ -18,6 +19,7 @@ from waiting_room.polling import SHARE_OF_WAIT, PollLimits
 from waiting_room.window import Phase, SaleSettings, Stock, StockState, phase
 
 _ENDED = frozenset({Phase.CLOSED, Phase.CANCELLED, Phase.SOLD_OUT})
+_BEING_DRAWN = ("gathering", "drawing", "listed")
 _STANDSTILL = frozenset({Phase.PAUSED, Phase.HALTED, Phase.ALL_HELD})
 
 
@@ -64,7 +66,11 @@ def _settings_of(sale: Sale) -> SaleSettings:
 
 
 def sale_body(
-    sale: Sale, state: LineState | None, products: Mapping[str, Product], now: datetime
+    sale: Sale,
+    state: LineState | None,
+    products: Mapping[str, Product],
+    now: datetime,
+    draw: DrawBody | None = None,
 ) -> SaleBody:
     """A sale window with its items. `products` adds pictures and descriptions where they are known."""
     return SaleBody(
@@ -88,6 +94,7 @@ def sale_body(
             )
             for item in sale.items
         ],
+        draw=draw,
         message=message_of(sale.message_ko, sale.message_en),
     )
 
@@ -147,6 +154,8 @@ def _hold(state: LineState) -> HoldBody | None:
     if state.phase in (Phase.OPEN, Phase.DRAINING):
         if not state.leader:
             return HoldBody(reason="no_controller", since=moment(state.now_ms))
+        if state.draw in _BEING_DRAWN:
+            return HoldBody(reason="drawing", since=moment(state.gate_since_ms or state.now_ms))
         if state.limit == "rebuilding":
             return HoldBody(reason="rebuilding", since=moment(state.limit_since_ms or state.now_ms))
         if state.limit == "backlog":

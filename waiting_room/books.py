@@ -6,8 +6,8 @@ An implementation may raise anything when its database does not answer; the cont
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
 
 from waiting_room.recovery import OrderRow
 from waiting_room.ticking import CallRow
@@ -18,6 +18,33 @@ class SaleRef:
     """A sale that needs a leader: from its lobby until nobody holds a turn, a pass or a live order any more."""
 
     sale_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class DrawBook:
+    """What is kept of a draw: its secret seed, when it was opened (unix ms, None before), the length of its list once that is
+    public (None before).
+    """
+
+    seed: bytes = field(repr=False)
+    opened_ms: int | None = None
+    size: int | None = None
+
+    @property
+    def stage(self) -> Literal["lobby", "opened", "listed"]:
+        """How far it has come."""
+        if self.size is not None:
+            return "listed"
+        return "lobby" if self.opened_ms is None else "opened"
+
+
+@dataclass(frozen=True, slots=True)
+class ListEnd:
+    """How far a list was stored: whole pages, tickets on them, and the last one ("" for none)."""
+
+    pages: int = 0
+    tickets: int = 0
+    last: str = ""
 
 
 class Books(Protocol):
@@ -47,6 +74,30 @@ class Books(Protocol):
 
     async def calls_after(self, sale_id: str, entry_id: str, count: int) -> Sequence[CallRow]:
         """Up to `count` copied entries after this one ("" for the first), in the order of the log."""
+        ...
+
+    async def draw(self, sale_id: str) -> DrawBook | None:
+        """What is kept of the sale's draw; None for a FIFO sale."""
+        ...
+
+    async def note_opened(self, sale_id: str, at_ms: int) -> None:
+        """Keep when the draw was opened (unix ms); the first time stays."""
+        ...
+
+    async def list_end(self, sale_id: str) -> ListEnd:
+        """How far the draw's list was stored."""
+        ...
+
+    async def add_to_list(self, sale_id: str, page: int, tickets: str) -> None:
+        """Store page `page` (counted from 0) of the list, an id a line; a page that is there stays as it is."""
+        ...
+
+    async def publish_list(self, sale_id: str, end: ListEnd) -> None:
+        """Make list and seed public, once and for ever, if the list still ends there; else change nothing."""
+        ...
+
+    async def list_text(self, sale_id: str) -> bytes:
+        """The whole list, an id a line."""
         ...
 
     async def orders_after(self, sale_id: str, order_id: str, count: int) -> Sequence[OrderRow]:

@@ -10,7 +10,7 @@ import secrets
 
 import structlog
 
-from waiting_room.books import Books
+from waiting_room.books import Books, DrawBook
 from waiting_room.recovery import Ledger, Loss
 from waiting_room.room import Room
 
@@ -44,15 +44,18 @@ class Confirmation:
         ledger = await self._read_log()
         if ledger is not None and not await self._lay(ledger):
             return False
+        drawn = await self._books.draw(self._sale_id)
         first, last = await self._books.next_block(self._sale_id, block_size)
         loss = _loss(copied_ms, ledger)
         if loss is None:
             await self._note_beginning()
-        return await self._confirm(first, last, loss)
+        return await self._confirm(first, last, loss, drawn)
 
-    async def _confirm(self, first: int, last: int, loss: Loss | None) -> bool:
+    async def _confirm(self, first: int, last: int, loss: Loss | None, drawn: DrawBook | None) -> bool:
         store_id = secrets.token_urlsafe(9)
-        answer = await self._room.confirm_store(self._sale_id, self._token, store_id, first, last, loss=loss)
+        answer = await self._room.confirm_store(
+            self._sale_id, self._token, store_id, first, last, loss=loss, drawn=drawn
+        )
         confirmed = answer == "confirmed"
         event = "store_confirmed" if confirmed else "store_not_confirmed"
         self._log.info(

@@ -40,9 +40,12 @@ class Digest(Around, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a process did not know yet: gone numbers, and the digest; None when it is `unchanged`, or when there is none."""
+    """What a process did not know yet: gone numbers, and the digest; None when it is `unchanged`, or when there is none.
 
-    gone: Sequence[int]
+    Before a draw, when no ticket shows a number, `gone` names the tickets.
+    """
+
+    gone: Sequence[int | str]
     digest: Digest | None
     unchanged: bool = False
 
@@ -75,7 +78,7 @@ def _between(digest: Digest, score: float) -> int:
     return low + 1 + min(inside - 1, int(share * inside))
 
 
-def waits_at(digest: Digest, score: float, gone: Container[float]) -> int | None:
+def waits_at(digest: Digest, score: float, gone: Container[float | str]) -> int | None:
     """How many stand before a ticket of the digest's own store; None when the digest cannot know that it waits."""
     if score in gone or score > digest.last_score:
         return None
@@ -89,3 +92,8 @@ def callable_since(digest: Digest, age_ms: float) -> int:
     if digest.gate != "open":
         return 0
     return 1 + int(digest.calls_per_minute * age_ms / 60_000)
+
+
+def is_secret(digest: Digest) -> bool:
+    """Whether a draw keeps all places secret still: then nothing is known of a ticket but that it waits."""
+    return digest.draw not in ("", "drawn")

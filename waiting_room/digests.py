@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from waiting_room.digest import Digest, callable_since, locate, waits_at
+from waiting_room.digest import Digest, callable_since, is_secret, locate, waits_at
 from waiting_room.estimate import Estimate
 from waiting_room.place import Place, Scene, scene_of
 from waiting_room.polling import PollLimits
@@ -40,7 +40,7 @@ class _View:
     digest: Digest
     scene: Scene
     seen_s: float
-    gone: set[int] = field(default_factory=set)
+    gone: set[int | str] = field(default_factory=set)
     gone_known: int = 0
 
 
@@ -119,9 +119,11 @@ class Digests:
             return None
         age_s = self._clock() - view.seen_s
         if self._away:
-            return self._place_while_away(view, ticket.number, age_s)
+            return self._place_while_away(view, ticket, age_s)
         if age_s >= GOOD_FOR_S:
             return None
+        if is_secret(view.digest) or ticket.number <= 0:
+            return self._secret_place(view, ticket, age_s)
         ahead = waits_at(view.digest, ticket.number, view.gone)
         if ahead is None or ahead < callable_since(view.digest, (age_s + SEEN_WITHIN_S) * 1000):
             return None
@@ -132,17 +134,27 @@ class Digests:
         view = self._views.get(ticket.sale_id)
         if view is None or ticket.store_id != view.digest.store_id:
             return None
-        return self._place_while_away(view, ticket.number, self._clock() - view.seen_s)
+        return self._place_while_away(view, ticket, self._clock() - view.seen_s)
 
-    def _place_while_away(self, view: _View, number: int, age_s: float) -> Place | None:
+    def _place_while_away(self, view: _View, ticket: Ticket, age_s: float) -> Place | None:
         """Who joined just before counts behind all others; the estimate would be made of what nobody knows any more."""
         if age_s >= AWAY_FOR_S:
             return None
+        if is_secret(view.digest) or ticket.number <= 0:
+            return self._secret_place(view, ticket, age_s)
+        number = ticket.number
         joined_since = number > view.digest.last_score and number not in view.gone
         ahead = locate(view.digest, number) if joined_since else waits_at(view.digest, number, view.gone)
         if ahead is None:
             return None
         return msgspec.structs.replace(self._place(view, number, ahead, age_s), estimate=_NOBODY_KNOWS)
+
+    def _secret_place(self, view: _View, ticket: Ticket, age_s: float) -> Place | None:
+        """Before a draw whoever has not left waits; after it, only Redis knows the number of a ticket that shows none."""
+        if not is_secret(view.digest) or ticket.number > 0 or ticket.ticket_id in view.gone:
+            return None
+        now_ms = view.digest.now_ms + int(age_s * 1000)
+        return view.scene.secret_place(ticket.number, now_ms, self._polls, self._chance())
 
     def _place(self, view: _View, number: int, ahead: int, age_s: float) -> Place:
         now_ms = view.digest.now_ms + int(age_s * 1000)

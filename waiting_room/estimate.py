@@ -36,6 +36,7 @@ class Reason(StrEnum):
     CHECKOUT_SLOW = "checkout_slow"
     STOCK_HELD = "stock_held"
     REBUILDING = "rebuilding"
+    DRAWING = "drawing"
     NO_HISTORY = "no_history"
 
 

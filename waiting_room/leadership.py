@@ -1,7 +1,7 @@
 """The lead of one sale: ticks on time, and beside them what a tick asks of the books. Started and ended by the controller.
 
 Two loops, so that a slow database never delays a tick: the *ticker* talks to Redis only; the *clerk* confirms the store, lays the
-sale's copies again, fetches number blocks and copies the call log. Redis or the books failing is logged and tried again.
+sale's copies again, fetches number blocks, copies the call log and draws. Redis or the books failing is logged and tried again.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import structlog
 from waiting_room.books import Books
 from waiting_room.clock import step_ms
 from waiting_room.confirmation import Confirmation
+from waiting_room.drawing import Drawing, is_under_way
 from waiting_room.pace import Allowance, BacklogLimits, allowance, carry_over
 from waiting_room.refusals import RoomUnavailable
 from waiting_room.room import Room
@@ -73,6 +74,7 @@ class Leadership:
         self._noted_ms = 0
         self._digest_ms = 0
         self._copied: tuple[TickReply, TickReply] | None = None  # the ticks before and after the last copying
+        self._drawing = Drawing(sale_id, room, books, token=token)
         self._confirmation = Confirmation(sale_id, room, books, token=token, lease_ms=timing.lease_ms)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -173,7 +175,7 @@ class Leadership:
         self._joins.append((now_ms, reply.next_number))
         while now_ms - self._joins[0][0] > JOINS_REMEMBERED_S * 1000:
             self._joins.popleft()
-        if self._needs_block(reply):
+        if self._needs_block(reply) or is_under_way(reply):
             self._clerk_called.set()
 
     # ------------------------------------------------------------ the clerk
@@ -220,6 +222,8 @@ class Leadership:
             laid = await self._room.give_block(self.sale_id, self._token, first, last)
             self._log.info("numbers_laid", first=first, last=last, answer=laid)
         await self._copy_calls()
+        if self._last is not None and await self._drawing.go_on(self._last):
+            self._clerk_called.set()
 
     async def _confirm(self) -> None:
         """The store is new, was emptied or restarted: everything is laid again before it may be used."""

@@ -29,6 +29,7 @@ class RoomFigures(msgspec.Struct, frozen=True, kw_only=True):
     limit_since_ms: int
     rate_lowered_ms: int
     capacity_lowered_ms: int
+    draw: str = ""
 
 
 class LineReply(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,7 +59,10 @@ class ItemStock:
 
 @dataclass(frozen=True, slots=True)
 class LineState:
-    """A sale and its line at `now_ms` (unix ms). While not `confirmed` all figures are 0 and `store_id` is None."""
+    """A sale and its line at `now_ms` (unix ms). While not `confirmed` all figures are 0 and `store_id` is None.
+
+    `draw` is the stage of a draw: lobby, gathering, drawing, listed or drawn, "" in a FIFO sale.
+    """
 
     sale_id: str
     settings: SaleSettings
@@ -83,6 +87,7 @@ class LineState:
     limit_since_ms: int = 0
     turns_ended: int = 0
     no_shows: int = 0
+    draw: str = ""
 
     @property
     def admitted(self) -> int:
@@ -132,6 +137,7 @@ def _with_figures(state: LineState, reply: LineReply, room: RoomFigures) -> Line
         limit_since_ms=room.limit_since_ms,
         turns_ended=room.turns_ended,
         no_shows=room.no_shows,
+        draw=room.draw,
     )
 
 

@@ -21,13 +21,15 @@ from waiting_room.estimate import (
 )
 from waiting_room.polling import Outlook, PollLimits, poll_after_ms
 from waiting_room.states import RecordState, TicketState, visible_state
-from waiting_room.window import Phase, Stock
+from waiting_room.window import Phase, Stock, StockState
 
+# While the list of a draw is made, a small crowd asks for its numbers about every 3 s.
+_DRAWING_MS = 30_000
 _IN_LINE = frozenset({TicketState.LOBBY, TicketState.WAITING, TicketState.ALL_HELD})
 
 
 class Around(msgspec.Struct, frozen=True, kw_only=True):
-    """The sale around its tickets at one instant. Names, units and clocks as in the scripts."""
+    """The sale around its tickets at one instant. Names, units and clocks as in the scripts; `draw` is the stage of a draw."""
 
     phase: Phase
     store_id: str
@@ -53,13 +55,17 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     capacity: int
     slots: int
     freed_last_minute: int
+    draw: str = ""
 
 
 class Sight(Around, frozen=True, kw_only=True):
-    """A ticket and the sale around it."""
+    """A ticket and the sale around it. `number` and `ahead` are None while a draw keeps its places secret; `mark` is the number
+    that the buyer's ticket shall carry.
+    """
 
     state: RecordState
-    number: int
+    mark: int
+    number: int | None = None
     ahead: int | None = None
     turn: int = 0
     outcome: str | None = None
@@ -73,13 +79,15 @@ class Sight(Around, frozen=True, kw_only=True):
 class Place(msgspec.Struct, frozen=True, gc=False):
     """A buyer's place. Moments are unix ms; `ahead`, `position`, `waiting` and `estimate` are None for who is not in line.
 
-    After a loss the first three are None until everybody has had the time to come back; the number is there at once.
+    After a loss the first three are None until everybody has had the time to come back; the number is there at once. Before a
+    draw `number`, `ahead`, `position` and `estimate` are None, and nothing else depends on the place. `mark` goes into the ticket.
 
     `created`: a new number was given; `rejoined`: a missed turn's buyer came back. `outcome` (paid | ended) when done.
     """
 
     state: TicketState
-    number: int
+    number: int | None
+    mark: int
     phase: Phase
     store_id: str
     poll_after_ms: int
@@ -131,6 +139,7 @@ class Scene(msgspec.Struct, frozen=True):
         return Place(
             state=self.state,
             number=number,
+            mark=number if seen is None else seen.mark,
             phase=around.phase,
             store_id=around.store_id,
             poll_after_ms=poll_after_ms(asked_as, limits, chance),
@@ -141,6 +150,36 @@ class Scene(msgspec.Struct, frozen=True):
             estimate=expected,
             created=seen is not None and seen.created,
             rejoined=seen is not None and seen.rejoined,
+        )
+
+    def secret_place(
+        self, mark: int, now_ms: int, limits: PollLimits, chance: float, seen: Sight | None = None
+    ) -> Place:
+        """The place of a ticket with this `mark` before the draw: it says what holds for everybody, and depends on nothing else."""
+        around = self.around
+        in_lobby = self.state is TicketState.LOBBY
+        asked_as = Outlook(
+            self.state,
+            0,
+            around.waiting,
+            None if in_lobby else max(_DRAWING_MS, 2 * around.waiting),
+            max(0, around.opens_at_ms - now_ms),
+        )
+        expected = None
+        if self.in_line and not in_lobby:
+            expected = Estimate(None, None, Reason.DRAWING, around.gate_since_ms or None)
+        gone = _stock(around).state is StockState.SOLD_OUT
+        return Place(
+            state=self.state,
+            number=None,
+            mark=mark,
+            phase=around.phase,
+            store_id=around.store_id,
+            poll_after_ms=poll_after_ms(asked_as, limits, chance),
+            stock_outlook=StockOutlook.GONE if gone else StockOutlook.UNCERTAIN,
+            waiting=around.waiting if self.in_line and now_ms >= around.settled_ms else None,
+            estimate=expected,
+            created=seen is not None and seen.created,
         )
 
 
@@ -159,13 +198,17 @@ def scene_of(around: Around) -> Scene:
 def place_of(sight: Sight, limits: PollLimits, chance: float) -> Place:
     """The place that a sight shows; `chance` in [0, 1) spreads the polls."""
     if sight.state is RecordState.WAITING:
-        return scene_of(sight).place(sight.number, sight.ahead or 0, sight.now_ms, limits, chance, sight)
+        scene = scene_of(sight)
+        if sight.number is None or sight.ahead is None:
+            return scene.secret_place(sight.mark, sight.now_ms, limits, chance, sight)
+        return scene.place(sight.number, sight.ahead, sight.now_ms, limits, chance, sight)
     state = visible_state(sight.phase, sight.state)
     opens_in_ms = max(0, sight.opens_at_ms - sight.now_ms)
     asked_as = Outlook(state, 0, sight.waiting, _wait_ms(sight, 0, None), opens_in_ms)
     return Place(
         state=state,
         number=sight.number,
+        mark=sight.mark,
         phase=sight.phase,
         store_id=sight.store_id,
         poll_after_ms=poll_after_ms(asked_as, limits, chance),

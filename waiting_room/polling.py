@@ -58,9 +58,12 @@ def _interval(outlook: Outlook, limits: PollLimits) -> float:
 
 
 def _in_lobby(outlook: Outlook, limits: PollLimits, chance: float) -> int:
-    """Seldom while the opening is far; then once, spread after it, and the front of the line sooner than its end."""
+    """Seldom while the opening is far; then once, spread after it, and the front of the line sooner than its end.
+
+    Before a draw there is no front, and nobody knows a wait: everybody falls anywhere in the spread.
+    """
     if outlook.opens_in_ms > limits.ceiling_ms * 1.5:
         return int(limits.ceiling_ms * (1 - _JITTER * chance))
     crowd = max(OPENING_SPREAD_MS, outlook.waiting * 1000 // OPENING_RATE_PER_S)
-    spread = min(crowd, max(OPENING_SPREAD_MS, outlook.wait_ms or 0))
+    spread = crowd if outlook.wait_ms is None else min(crowd, max(OPENING_SPREAD_MS, outlook.wait_ms))
     return outlook.opens_in_ms + max(limits.floor_ms, int(spread * chance))

@@ -12,13 +12,14 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from waiting_room.books import DrawBook
 from waiting_room.collector import Argument, Collector, unavailable
 from waiting_room.digest import Digest, News
 from waiting_room.keys import SaleKeys
@@ -40,7 +41,7 @@ from waiting_room.refusals import (
     TooEarly,
     TurnLapsed,
 )
-from waiting_room.ticket import Ticket
+from waiting_room.ticket import ID_LENGTH, Ticket
 from waiting_room.ticking import Beat, CallRow, TickRefusal, TickReply
 
 log = structlog.get_logger(__name__)
@@ -112,25 +113,32 @@ class Room:
 
     # ------------------------------------------------------------ buyers
 
-    async def join(self, sale_id: str, ticket_id: str, shown: Ticket | None = None) -> Place:
+    async def join(
+        self, sale_id: str, ticket_id: str, shown: Ticket | None = None, *, lot: str = ""
+    ) -> Place:
         """Take a place at the end of the line, or find the own one; a missed turn's buyer goes back to the own place.
 
-        `shown` is the buyer's signed ticket: what an earlier store gave out brings its place back.
+        `shown` is the buyer's signed ticket: what an earlier store gave out brings its place back. `lot` is the ticket's place in
+        the lobby of a draw (waiting_room.draw.lot), "" in a FIFO sale.
 
         Raises TooEarly, LineClosed, SoldOut (they use up no number), RoomUnavailable.
         """
-        return self._place(await self._ask("join", sale_id, 18, ticket_id, *_shown(shown)))
+        return self._place(await self._ask("join", sale_id, 18, ticket_id, *_shown(shown), lot))
 
-    async def look(self, sale_id: str, ticket_id: str, shown: Ticket | None = None) -> Place:
-        """A poll: one Redis command. The first after the call marks the ticket seen. `shown` as with `join`.
+    async def look(
+        self, sale_id: str, ticket_id: str, shown: Ticket | None = None, *, lot: str = ""
+    ) -> Place:
+        """A poll: one Redis command. The first after the call marks the ticket seen. `shown` and `lot` as with `join`.
 
         Raises NoTicket, RoomUnavailable.
         """
-        return self._place(await self._ask("look", sale_id, 18, ticket_id, *_shown(shown)))
+        return self._place(await self._ask("look", sale_id, 18, ticket_id, *_shown(shown), lot))
 
-    async def leave(self, sale_id: str, ticket_id: str, shown: Ticket | None = None) -> None:
-        """Give the place or the slot up; twice is once. `shown` as with `join`. Raises OrderOpen, RoomUnavailable."""
-        await self._ask("leave", sale_id, 18, ticket_id, *_shown(shown), word="left")
+    async def leave(
+        self, sale_id: str, ticket_id: str, shown: Ticket | None = None, *, lot: str = ""
+    ) -> None:
+        """Give the place or the slot up; twice is once. `shown`, `lot` as with `join`. Raises OrderOpen, RoomUnavailable."""
+        await self._ask("leave", sale_id, 18, ticket_id, *_shown(shown), lot, word="left")
 
     async def extend(self, sale_id: str, ticket_id: str) -> Place:
         """One more turn window. Raises NoTicket, NotCalled, AlreadyExtended, RoomUnavailable."""
@@ -163,7 +171,7 @@ class Room:
         """What is new in a line's digest: for who knows so many gone numbers, and the digest of `known_ms`. Raises RoomUnavailable."""
         reply = await self._scripts.run("digest_news", _keys(sale_id), (gone_known, known_ms))
         numbers, _, text = reply.partition("\n")
-        gone = [int(number) for number in numbers.split()]
+        gone = [word if len(word) == ID_LENGTH else int(word) for word in numbers.split()]
         if text in ("", "-"):
             return News(gone, digest=None, unchanged=text == "")
         return News(gone, msgspec.json.decode(text, type=Digest))
@@ -215,19 +223,31 @@ class Room:
         last: int,
         *,
         loss: Loss | None = None,
+        drawn: DrawBook | None = None,
     ) -> str:
-        """Confirm the store for this run of the server, with a new block of numbers; `loss` says what is not known any more.
+        """Confirm the store for this run of the server, with a new block of numbers; `loss` says what is not known any more,
+        `drawn` what the books know of the sale's draw.
 
         Returns "confirmed", or why not: "not_leader", "unpublished", "stale" (numbers that were given before).
         """
         lost = loss or Loss()
         what = (int(loss is not None), turns_before(first), lost.copied_ms, int(not lost.log_read))
-        args = (token, store_id, first, last, *what, self._polls.ceiling_ms)
+        args = (token, store_id, first, last, *what, self._polls.ceiling_ms, *_stage(drawn))
         return await self._scripts.run("confirm", _keys(sale_id)[:14], args)
 
     async def give_block(self, sale_id: str, token: str, first: int, last: int) -> str:
         """Lay the next block of numbers ready: "laid", "not_needed", "stale", "not_leader" or "unconfirmed"."""
         return await self._scripts.run("block", _keys(sale_id)[:14], (token, first, last))
+
+    async def draw_step(
+        self,
+        script: Literal["lobby", "number", "unnumbered", "drawn"],
+        sale_id: str,
+        token: str,
+        *args: Argument,
+    ) -> str:
+        """One step of a draw (scripts/<script>.lua), made by the sale's leader alone. Raises RoomUnavailable."""
+        return await self._scripts.run(script, _keys(sale_id)[:14], (token, *args))
 
     async def read_calls(self, sale_id: str, count: int) -> list[CallRow]:
         """The oldest entries of the call log. Raises RoomUnavailable."""
@@ -291,6 +311,10 @@ def _keys(sale_id: str) -> tuple[str, ...]:
 
 def _shown(shown: Ticket | None) -> tuple[Argument, Argument]:
     return (0, "") if shown is None else (shown.number, shown.store_id)
+
+
+def _stage(drawn: DrawBook | None) -> tuple[str, int, int]:
+    return ("", 0, 0) if drawn is None else (drawn.stage, drawn.opened_ms or 0, drawn.size or 0)
 
 
 def _row(stream_id: str, fields: dict[str, str]) -> CallRow:

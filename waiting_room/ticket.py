@@ -24,9 +24,10 @@ from waiting_room.refusals import InvalidToken
 VERSION = "v1"
 KIND = "firstcome-ticket"
 ID_BYTES = 10
+ID_LENGTH = 14
 LONGEST_TOKEN = 512
 
-_TICKET_ID = re.compile(r"[A-Za-z0-9_-]{14}")
+_TICKET_ID = re.compile(rf"[A-Za-z0-9_-]{{{ID_LENGTH}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,11 @@ class TicketKeys:
 
 
 class Ticket(msgspec.Struct, frozen=True, gc=False):
-    """What a ticket says: a place `number` in a sale, given by the store `store_id`."""
+    """What a ticket says: a place `number` in a sale, given by the store `store_id`.
+
+    In a draw, before its list is public, no ticket says more than where it belongs: 0 is the lobby, where the place is the draw
+    score, and -3 the third that came after the opening.
+    """
 
     sale_id: str
     ticket_id: str

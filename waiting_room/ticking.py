@@ -30,7 +30,10 @@ class TickRefusal(StrEnum):
 class TickReply(Figures, frozen=True, kw_only=True):
     """The figures after a tick (scripts/tick.lua), also kept as the digest. `calls` is how many this tick called.
 
-    `gate` is "open" or the phase that lets nobody be called; `limit` what held the tick back: rate, capacity, stock, backlog, rebuilding, none.
+    `gate` is "open", the phase that lets nobody be called, or "drawing" while a draw has no list; `limit` what held the tick back: rate, capacity, stock, backlog, rebuilding, none.
+
+    `draw` is the stage of a draw (scripts/_shared.lua), `opened_ms` when it was opened (unix ms), `unnumbered` how many tickets of
+    its lobby have no number though the list is public.
     """
 
     tick_id: str
@@ -52,11 +55,14 @@ class TickReply(Figures, frozen=True, kw_only=True):
     block_left: int
     spare_ready: bool
     calls_logged: int
+    draw: str = ""
+    opened_ms: int = 0
+    unnumbered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """One entry of the call log: call, claim, miss, return, lapse or free.
+    """One entry of the call log: call, claim, miss, return, lapse, free, or addendum to a draw.
 
     `entry_id` is unique over all stores of a sale, and sorts as text in the order of the log.
     """

@@ -143,8 +143,10 @@ def _whole(text: str) -> int:
     return number
 
 
-def phase(settings: SaleSettings, stock: Stock, now_ms: int) -> Phase:
+def phase(settings: SaleSettings, stock: Stock, now_ms: int, *, unopened: bool = False) -> Phase:
     """The phase of a sale at a wall time (unix ms). Who calls it takes care that `now_ms` never goes back.
+
+    A draw is `unopened` until its opening was written, which closes its lobby; the time alone does not.
 
     The first that holds: the sale's end, its beginning, a halt, the end of its stock, a pause, a drain, stock that may return.
     """
@@ -157,7 +159,7 @@ def phase(settings: SaleSettings, stock: Stock, now_ms: int) -> Phase:
         return Phase.CLOSED
     if now_ms < settings.lobby_opens_at_ms:
         return Phase.ANNOUNCED
-    if now_ms < settings.opens_at_ms:
+    if unopened or now_ms < settings.opens_at_ms:
         return Phase.DRAINING if control is Control.DRAINING else Phase.LOBBY
     return _phase_while_open(control, stock.state)
 

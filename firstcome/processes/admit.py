@@ -22,14 +22,17 @@ import uvloop
 
 from firstcome import clients, wiring
 from firstcome.settings import Settings
+from shop.sales import draws
 from shop.sales.line import CallRow as KeptCall
 from shop.sales.line import calls_after, copy_calls, next_block, note_copied, orders_after, whole_until
 from shop.sales.publication import read_publication
 from shop.sales.reading import live_sale_ids
 from shop.storage.columns import from_millis, to_millis
 from shop.storage.database import Database
-from waiting_room.books import SaleRef
+from shop.vault import Vault
+from waiting_room.books import DrawBook, ListEnd, SaleRef
 from waiting_room.controller import Controller
+from waiting_room.draw import hash_of_list
 from waiting_room.leadership import Timing
 from waiting_room.pace import BacklogLimits
 from waiting_room.polling import PollLimits
@@ -49,8 +52,11 @@ CONNECTIONS = 16
 class ShopBooks:
     """`waiting_room.books.Books` over the shop's database and the publisher. Raises what these raise."""
 
-    def __init__(self, db: Database, publisher: redis.Redis, threads: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, db: Database, publisher: redis.Redis, threads: ThreadPoolExecutor, vault: Vault
+    ) -> None:
         self._db = db
+        self._vault = vault
         self._publisher = publisher
         self._threads = threads
 
@@ -88,6 +94,40 @@ class ShopBooks:
         rows = await self._aside(orders_after, self._db, sale_id, order_id, count)
         return [OrderRow(row.order_id, row.jti, row.standing) for row in rows]
 
+    async def draw(self, sale_id: str) -> DrawBook | None:
+        """What is kept of the sale's draw, its seed opened; None for a FIFO sale."""
+        return await self._aside(self._draw, sale_id)
+
+    async def note_opened(self, sale_id: str, at_ms: int) -> None:
+        """Keep when the draw was opened (unix ms); the first time stays."""
+        await self._aside(draws.note_opened, self._db, sale_id, from_millis(at_ms))
+
+    async def list_end(self, sale_id: str) -> ListEnd:
+        """How far the draw's list was stored."""
+        end = await self._aside(draws.stored_list, self._db, sale_id)
+        return ListEnd(end.pages, end.tickets, end.last)
+
+    async def add_to_list(self, sale_id: str, page: int, tickets: str) -> None:
+        """Store a page of the list; a page that is there stays."""
+        await self._aside(draws.add_to_list, self._db, sale_id, page, tickets)
+
+    async def publish_list(self, sale_id: str, end: ListEnd) -> None:
+        """Make list and seed public, if the list still ends there."""
+        stored = draws.StoredList(end.pages, end.tickets, end.last)
+        await self._aside(draws.publish_list, self._db, sale_id, stored, hash_of_list)
+
+    async def list_text(self, sale_id: str) -> bytes:
+        """The whole list, an id a line."""
+        return await self._aside(draws.list_text, self._db, sale_id)
+
+    def _draw(self, sale_id: str) -> DrawBook | None:
+        draw = draws.read_draw(self._db, sale_id)
+        if draw is None:
+            return None
+        seed = bytes.fromhex(self._vault.open(draw.seed_sealed, draws.seed_place(sale_id)))
+        opened_ms = None if draw.opened_at is None else to_millis(draw.opened_at)
+        return DrawBook(seed, opened_ms, draw.size if draw.public else None)
+
     def _publish(self, sale_id: str) -> None:
         publish_sale(self._publisher, read_publication(self._db, sale_id))
 
@@ -115,7 +155,7 @@ async def _control(settings: Settings) -> None:
                 unseen_ms=round(settings.unseen_s * 1000),
                 polls=PollLimits(floor_ms=settings.poll_floor_ms, ceiling_ms=settings.poll_ceiling_ms),
             ),
-            ShopBooks(db, clients.redis_sync(settings.redis_url), threads),
+            ShopBooks(db, clients.redis_sync(settings.redis_url), threads, wiring.vault(settings)),
             token=f"{socket.gethostname()}:{os.getpid()}~{secrets.token_urlsafe(12)}",
             timing=Timing(tick_ms=settings.tick_ms, lease_ms=settings.lease_ms, backlog=_backlog(settings)),
         )

@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from gateway.bodies.base import Body
+from gateway.bodies.draws import DrawReceiptBody
 from gateway.bodies.sales import MessageBody
 
 
@@ -79,6 +80,7 @@ class TicketBody(Body, frozen=True):
     be_back_by: datetime | None = None
     turn_expires_at: datetime | None = None
     extended: bool | None = None
+    draw_receipt: DrawReceiptBody | None = None
     message: MessageBody | None = None
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from gateway.bodies.accounts import SessionBody
 from gateway.bodies.base import Body, Items
+from gateway.bodies.draws import DrawBody
 from gateway.bodies.orders import OrderLineBody
 from gateway.bodies.sales import MessageBody
 
@@ -50,6 +51,7 @@ class OperatorSaleBody(Body, frozen=True):
     over_call_limit: float
     items: list[OperatorItemBody]
     version: int
+    draw: DrawBody | None = None
     message: MessageBody | None = None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from gateway.bodies.base import Body, Items
+from gateway.bodies.draws import DrawBody
 
 
 class MessageBody(Body, frozen=True):
@@ -55,6 +56,7 @@ class SaleBody(Body, frozen=True):
     opens_at: datetime
     closes_at: datetime
     items: list[SaleItemBody]
+    draw: DrawBody | None = None
     message: MessageBody | None = None
 
 

@@ -1,4 +1,4 @@
-"""After a key was rotated: everything personal sealed anew, so that the old key can be dropped.
+"""After a key was rotated: everything that is sealed is sealed anew, so that the old key can be dropped.
 
 Goes through the tables in small transactions while the shop is open; rows that change meanwhile are left to the next round, since
 every new value is sealed with the active key anyway.
@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Column, Row, Table, select, update
 
 from shop.storage.database import Database, Tx
-from shop.storage.tables import accounts, addresses, operators, orders, outbox
+from shop.storage.tables import accounts, addresses, draws, operators, orders, outbox
 from shop.vault import Lookup, Vault, place
 
 BATCH = 200
@@ -43,12 +43,13 @@ _CLOSED = (
     ),
     _Closed(addresses, addresses.c.address_id, ("address_sealed",), addresses.c.address_id),
     _Closed(orders, orders.c.order_id, ("address_sealed",), orders.c.order_id),
+    _Closed(draws, draws.c.sale_id, ("seed_sealed",), draws.c.sale_id),
     _Closed(outbox, outbox.c.dedupe, ("payload_sealed",), outbox.c.outbox_id),
 )
 
 
 def reseal(db: Database, vault: Vault, lookup: Lookup) -> int:
-    """Seal every personal field with the active key and store every look-up under it; returns how many rows changed."""
+    """Seal every closed field with the active key and store every look-up under it; returns how many rows changed."""
     changed = 0
     for closed in _CLOSED:
         for page in _pages(db, closed):

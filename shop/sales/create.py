@@ -12,8 +12,10 @@ from sqlalchemy import select, update
 
 from shop.errors import FieldFault, InvalidFields
 from shop.sales.audit import note
+from shop.sales.draws import MakeDraw, lay_draw
 from shop.sales.reading import Sale, lock_sale, sale_by_id
 from shop.sales.rules import (
+    DRAW,
     Control,
     ItemDraft,
     SaleDraft,
@@ -33,14 +35,20 @@ _COLUMNS = (
 
 
 def create_sale(
-    db: Database, operator_id: str, draft: SaleDraft, *, ticket_key_id: str, min_turn_window_s: float
+    db: Database,
+    operator_id: str,
+    draft: SaleDraft,
+    *,
+    ticket_key_id: str,
+    min_turn_window_s: float,
+    make_draw: MakeDraw | None = None,
 ) -> Sale:
     """Create a sale, its lane and its stock, taken off the shelf in the same transaction. Live at once unless it is a draft.
 
     `ticket_key_id` names the key that signs its tickets for life; `min_turn_window_s` is the shortest turn window in seconds.
-    Raises `InvalidFields` naming every bad field.
+    `make_draw` makes the draw of a sale that is drawn. Raises `InvalidFields` naming every bad field.
     """
-    return db.run(_create, operator_id, draft, ticket_key_id, min_turn_window_s)
+    return db.run(_create, operator_id, draft, ticket_key_id, min_turn_window_s, make_draw)
 
 
 def change_sale(
@@ -51,15 +59,23 @@ def change_sale(
     changes: Mapping[str, Any],
     *,
     min_turn_window_s: float,
+    make_draw: MakeDraw | None = None,
 ) -> Sale:
     """Change fields of the version that the operator has seen; `changes` holds `SaleDraft` fields, those left out stay.
 
     Raises `UnknownSale`, `StaleVersion`, `SaleFrozen` or `InvalidFields`.
     """
-    return db.run(_change, operator_id, sale_id, version, changes, min_turn_window_s)
+    return db.run(_change, operator_id, sale_id, version, changes, min_turn_window_s, make_draw)
 
 
-def _create(tx: Tx, operator_id: str, draft: SaleDraft, ticket_key_id: str, min_turn_window_s: float) -> Sale:
+def _create(
+    tx: Tx,
+    operator_id: str,
+    draft: SaleDraft,
+    ticket_key_id: str,
+    min_turn_window_s: float,
+    make_draw: MakeDraw | None,
+) -> Sale:
     faults = sale_faults(draft, min_turn_window_s=min_turn_window_s)
     if draft.closes_at <= tx.now:
         faults.append(FieldFault("closes_at", "must be in the future"))
@@ -78,12 +94,20 @@ def _create(tx: Tx, operator_id: str, draft: SaleDraft, ticket_key_id: str, min_
     tx.insert(sales, [row])
     tx.insert(lanes, [{"sale_id": sale_id}])
     note(tx, operator_id, "create-sale", sale_id, {"slug": draft.slug, "title": draft.title})
+    if draft.mode == DRAW:
+        lay_draw(tx, sale_id, make_draw)
     _lay(tx, sale_id, draft.items, offers, operator_id)
     return sale_by_id(tx, sale_id)
 
 
 def _change(
-    tx: Tx, operator_id: str, sale_id: str, version: int, changes: Mapping[str, Any], min_turn_window_s: float
+    tx: Tx,
+    operator_id: str,
+    sale_id: str,
+    version: int,
+    changes: Mapping[str, Any],
+    min_turn_window_s: float,
+    make_draw: MakeDraw | None,
 ) -> Sale:
     sale = lock_sale(tx, sale_id)
     if sale.version != version:
@@ -109,6 +133,8 @@ def _change(
         update(sales).where(sales.c.sale_id == sale_id).values(**_row(after), version=sales.c.version + 1)
     )
     note(tx, operator_id, "change-sale", sale_id, {field: _shown(getattr(after, field)) for field in changed})
+    if after.mode == DRAW:
+        lay_draw(tx, sale_id, make_draw)
     if "items" in changed:
         _lay(tx, sale_id, after.items, offers, operator_id)
     return sale_by_id(tx, sale_id)

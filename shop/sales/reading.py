@@ -10,7 +10,8 @@ from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Row, or_, select, type_coerce
 
-from shop.sales.rules import ENDED, TURNS_AFTER_END, Control, UnknownSale
+from shop.sales.draws import Draw, read_draws
+from shop.sales.rules import DRAW, ENDED, TURNS_AFTER_END, Control, UnknownSale
 from shop.storage.columns import to_millis
 from shop.storage.database import Database, Tx
 from shop.storage.paging import Page, read_page
@@ -37,7 +38,9 @@ class SaleItem:
 
 @dataclass(frozen=True, slots=True)
 class Sale:
-    """A sale with everything that an operator may set. `over_call_limit` is a factor, durations are seconds."""
+    """A sale with everything that an operator may set. `over_call_limit` is a factor, durations are seconds; `draw` is None in a
+    FIFO sale.
+    """
 
     sale_id: str
     slug: str
@@ -61,6 +64,7 @@ class Sale:
     created_at: datetime
     closed_at: datetime | None
     items: tuple[SaleItem, ...]
+    draw: Draw | None = None
 
 
 def read_sale(db: Database, slug: str) -> Sale:
@@ -113,7 +117,8 @@ def with_items(tx: Tx, rows: Sequence[Row[Any]]) -> list[Sale]:
     )
     for row in tx.all(query) if rows else ():
         items[row.sale_id].append(_item(row))
-    return [_record(row, tuple(items[row.sale_id])) for row in rows]
+    drawn = read_draws(tx, [row.sale_id for row in rows if row.mode == DRAW])
+    return [_record(row, tuple(items[row.sale_id]), drawn.get(row.sale_id)) for row in rows]
 
 
 def _live_sale_ids(tx: Tx) -> list[str]:
@@ -152,9 +157,9 @@ def _item(row: Row[Any]) -> SaleItem:
     )
 
 
-def _record(row: Row[Any], items: tuple[SaleItem, ...]) -> Sale:
+def _record(row: Row[Any], items: tuple[SaleItem, ...], draw: Draw | None) -> Sale:
     columns = dict(row._mapping)
     del columns["next_number"]
     columns["control"] = Control(row.control)
     columns["over_call_limit"] = row.over_call_limit / 100
-    return Sale(**columns, items=items)
+    return Sale(**columns, items=items, draw=draw)

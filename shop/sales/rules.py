@@ -27,6 +27,8 @@ LONGEST_REASON = 200
 # A year outside these is a slip of the keyboard, and near the ends of what a computer can count no time can be added to it.
 EARLIEST, LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 
+FIFO, DRAW = "fifo", "draw"
+MODES = (FIFO, DRAW)
 TIMES = ("lobby_opens_at", "opens_at", "closes_at")
 
 
@@ -142,7 +144,7 @@ class SaleDraft:
     opens_at: datetime
     closes_at: datetime
     items: tuple[ItemDraft, ...]
-    mode: str = "fifo"
+    mode: str = FIFO
     calls_per_minute: int = 600
     capacity: int = 200
     turn_window_s: int = 120
@@ -199,8 +201,8 @@ def _name_faults(draft: SaleDraft) -> Iterator[FieldFault]:
         yield FieldFault("slug", f"must be up to {LONGEST_SLUG} of a-z, 0-9 and single hyphens between them")
     if not draft.title.strip() or len(draft.title) > LONGEST_TITLE:
         yield FieldFault("title", f"must have 1 to {LONGEST_TITLE} characters")
-    if draft.mode != "fifo":
-        yield FieldFault("mode", "must be fifo")
+    if draft.mode not in MODES:
+        yield FieldFault("mode", "must be " + " or ".join(MODES))
     if draft.guests:
         yield FieldFault("guests", "must be false: only accounts may wait")
     for field, text in (("message.ko", draft.message_ko), ("message.en", draft.message_en)):

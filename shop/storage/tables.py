@@ -14,6 +14,7 @@ from sqlalchemy import (
     Column,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     String,
@@ -147,7 +148,7 @@ sales = Table(
     Column("sale_id", Id(), primary_key=True),  # immutable; the hash tag of its Redis keys
     Column("slug", Id(64), nullable=False, unique=True),
     Column("title", String(200), nullable=False),
-    Column("mode", String(8), nullable=False),  # fifo
+    Column("mode", String(8), nullable=False),  # fifo | draw
     Column(
         "control", String(16), nullable=False
     ),  # draft | running | paused | halted | draining | closed | cancelled
@@ -210,6 +211,28 @@ stock_ledger = Table(  # append-only: every movement of a counter above
     Column("at", Instant, nullable=False),
     Index(None, "sale_item_id", "entry_id"),
     Index(None, "order_id"),
+)
+
+draws = Table(  # one row for each sale that is drawn; what is public about it stands beside the sealed seed
+    "draws",
+    metadata,
+    Column("sale_id", Id(), primary_key=True),
+    Column("commitment", Id(64), nullable=False),
+    Column("seed_sealed", Sealed(256), nullable=False),
+    Column("opened_at", Instant, nullable=True),
+    Column("published_at", Instant, nullable=True),  # from then on everybody may know seed and list
+    Column("size", Integer, nullable=True),
+    Column("list_hash", Id(64), nullable=True),
+)
+
+draw_pages = Table(  # the list of a draw: ids in the order of their scores, each followed by a newline
+    "draw_pages",
+    metadata,
+    Column("sale_id", Id(), nullable=False),
+    Column("page", Integer, nullable=False),
+    Column("tickets", Integer, nullable=False),
+    Column("ids", LargeBinary(60_000), nullable=False),
+    PrimaryKeyConstraint("sale_id", "page"),
 )
 
 call_log = Table(  # copied from Redis: every call, claim, miss, lapse and freed slot

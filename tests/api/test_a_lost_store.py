@@ -18,7 +18,7 @@ async def lose_redis(house: House, sale: str, *, copied: bool = True) -> None:
     """Everything in Redis is gone, and a leader finds it so. `copied`: the call log had been copied before."""
     sale_id, services = house.sale_id(sale), house.services
     with ThreadPoolExecutor(2) as threads:
-        books = ShopBooks(services.db, services.redis_sync, threads)
+        books = ShopBooks(services.db, services.redis_sync, threads, services.vault)
         if copied:
             rows: list[CallRow] = await services.room.read_calls(sale_id, 1_000)
             await books.copy_calls(sale_id, rows)

@@ -40,7 +40,7 @@ async def test_every_bad_field_of_a_sale_is_named_at_once(house: House) -> None:
     bad = house.draft(
         slug="Not a slug",
         title=" ",
-        mode="draw",
+        mode="lottery",
         guests=True,
         closes_at=in_hours(-2),
         calls_per_minute=0,
@@ -61,7 +61,7 @@ async def test_every_bad_field_of_a_sale_is_named_at_once(house: House) -> None:
     assert (await operator.ask("GET", "/operator/sales")).json()["items"] == []
 
 
-@pytest.mark.parametrize("change", [{"mode": "draw"}, {"guests": True}])
+@pytest.mark.parametrize("change", [{"mode": "lottery"}, {"guests": True}])
 async def test_what_does_not_exist_yet_is_refused(house: House, change: dict[str, Any]) -> None:
     operator = await house.operator()
     answer = await operator.ask("POST", "/operator/sales", json=house.draft(**change))

@@ -69,6 +69,9 @@ class Books:
     async def orders_after(self, sale_id: str, order_id: str, count: int) -> Sequence[OrderRow]:  # noqa: ARG002
         return [self.orders[one] for one in sorted(self.orders) if one > order_id][:count]
 
+    async def draw(self, sale_id: str) -> None:
+        """Nobody is drawn here: the model is one of a FIFO sale."""
+
     async def live_sales(self) -> Sequence[Any]:
         raise NotImplementedError
 

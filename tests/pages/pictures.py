@@ -32,14 +32,14 @@ def main() -> None:
 
 
 def take_all(browser: Browser, demo: RunningDemo) -> None:
-    """Home and operator on a desk; line, turn and order on a phone."""
-    slug, _ = demo.open_sale(40, calls_per_minute=30, capacity=4, title="달항아리 · Moon jars from Icheon")
-    for number in CROWD:
-        demo.buyer(number).join(slug)
+    """Home and operator on a desk; line and turn on a phone."""
     home = _page(browser, demo, DESKTOP)
     home.goto("/")
     _take(home, "home")
 
+    slug, _ = demo.open_sale(40, calls_per_minute=30, capacity=4, title="달항아리 · Moon jars from Icheon")
+    for number in CROWD:
+        demo.buyer(number).join(slug)
     phone = _page(browser, demo, PHONE, color_scheme="dark")
     log_in(phone, ME, f"/sales/{slug}")
     phone.get_by_role("button", name="Join the line").click()

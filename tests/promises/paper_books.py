@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from firstcome import clients
-from waiting_room.books import SaleRef
+from waiting_room.books import DrawBook, ListEnd, SaleRef
 from waiting_room.controller import Controller
 from waiting_room.keys import SaleKeys
 from waiting_room.recovery import OrderRow
@@ -27,6 +27,8 @@ create table if not exists sales (sale_id text primary key, settings text, stock
 create table if not exists calls (entry_id text primary key, event text, ticket_id text, number integer, at_ms integer,
   turn integer, detail text);
 create table if not exists copied (sale_id text primary key, at_ms integer);
+create table if not exists draws (sale_id text primary key, seed blob, opened_ms integer, size integer);
+create table if not exists pages (sale_id text, page integer, tickets text, primary key (sale_id, page));
 create table if not exists orders (order_id text primary key, jti text, state text);
 """
 
@@ -47,6 +49,9 @@ class PaperBooks:
     def open_sale(self, sale_id: str, settings: dict[str, str], stock: dict[str, str]) -> None:
         row = (sale_id, json.dumps(settings), json.dumps(stock), 1)
         self._db.execute("insert into sales values (?, ?, ?, ?)", row)
+
+    def open_draw(self, sale_id: str, seed: bytes) -> None:
+        self._db.execute("insert into draws values (?, ?, null, null)", (sale_id, seed))
 
     def close_sale(self, sale_id: str) -> None:
         self._db.execute("delete from sales where sale_id = ?", (sale_id,))
@@ -117,6 +122,38 @@ class PaperBooks:
             (order_id, count),
         )
         return [OrderRow(*row) for row in rows]
+
+    async def draw(self, sale_id: str) -> DrawBook | None:
+        self._check(sale_id)
+        query = "select seed, opened_ms, size from draws where sale_id = ?"
+        row = self._db.execute(query, (sale_id,)).fetchone()
+        return DrawBook(*row) if row else None
+
+    async def note_opened(self, sale_id: str, at_ms: int) -> None:
+        self._check(sale_id)
+        query = "update draws set opened_ms = ? where sale_id = ? and opened_ms is null"
+        self._db.execute(query, (at_ms, sale_id))
+
+    async def list_end(self, sale_id: str) -> ListEnd:
+        self._check(sale_id)
+        tickets = (await self.list_text(sale_id)).decode().splitlines()
+        query = "select count(*) from pages where sale_id = ?"
+        pages = self._db.execute(query, (sale_id,)).fetchone()[0]
+        return ListEnd(pages, len(tickets), tickets[-1]) if tickets else ListEnd()
+
+    async def add_to_list(self, sale_id: str, page: int, tickets: str) -> None:
+        self._check(sale_id)
+        self._db.execute("insert or ignore into pages values (?, ?, ?)", (sale_id, page, tickets))
+
+    async def publish_list(self, sale_id: str, end: ListEnd) -> None:
+        if await self.list_end(sale_id) == end:
+            query = "update draws set size = ? where sale_id = ? and size is null"
+            self._db.execute(query, (end.tickets, sale_id))
+
+    async def list_text(self, sale_id: str) -> bytes:
+        self._check(sale_id)
+        query = "select tickets from pages where sale_id = ? order by page"
+        return "".join(row[0] for row in self._db.execute(query, (sale_id,))).encode()
 
     def note_order(self, order_id: str, jti: str, state: str) -> None:
         self._db.execute("insert or replace into orders values (?, ?, ?)", (order_id, jti, state))

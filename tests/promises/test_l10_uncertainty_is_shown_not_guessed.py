@@ -115,7 +115,7 @@ async def test_without_settings_or_stock_nobody_joins_and_nobody_is_called(
     await sale.room.join(sale.sale_id, ticket_of("ann"))
     key = getattr(sale.keys, copy)
     fields = list(await sale.client.hgetall(key))
-    needed = set(fields) - {"version", "slug", "title", "mode", "message_ko", "message_en", "hold_ms"}
+    needed = set(fields) - {"version", "slug", "title", "message_ko", "message_en", "hold_ms"}
     for name in sorted(needed):
         kept = await sale.client.hget(key, name)
         await (sale.client.hdel(key, name) if broken == "missing" else sale.client.hset(key, name, "soon"))

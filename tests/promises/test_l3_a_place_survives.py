@@ -65,7 +65,7 @@ class Line(OneSale):
 
     def hold(self, name: str, place: Place) -> Place:
         """The buyer gets the ticket that the gateway makes of an answer."""
-        self.tickets[name] = Ticket(self.sale_id, ticket_of(name), place.number, place.store_id)
+        self.tickets[name] = Ticket(self.sale_id, ticket_of(name), place.mark, place.store_id)
         return place
 
     async def join(self, name: str) -> Place:

@@ -62,7 +62,7 @@ class Watched(OneSale):
 
     def hold(self, name: str, place: Place) -> Ticket:
         """The ticket that the buyer of that name gets with a place."""
-        ticket = Ticket(self.sale_id, ticket_of(name), place.number, place.store_id)
+        ticket = Ticket(self.sale_id, ticket_of(name), place.mark, place.store_id)
         self.held[name] = ticket
         return ticket
 

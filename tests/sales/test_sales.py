@@ -71,7 +71,7 @@ def test_every_bad_field_of_a_sale_is_named_at_once_and_nothing_is_created(count
     wrong = SaleDraft(
         slug="No Slug",
         title=" ",
-        mode="draw",
+        mode="lottery",
         guests=True,
         lobby_opens_at=now,
         opens_at=now - timedelta(hours=1),

@@ -104,7 +104,9 @@ def test_processes_that_migrate_at_the_same_time_do_not_meet(tmp_path: Path) -> 
 
 def test_the_migrations_stand_in_the_package(tmp_path: Path) -> None:
     assert (MIGRATIONS / "env.py").is_file()
-    assert sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("0*.py")) == ["0001"]
+    numbers = sorted(path.name[:4] for path in (MIGRATIONS / "versions").glob("0*.py"))
+    assert numbers == [f"{number:04}" for number in range(1, len(numbers) + 1)]
+    assert numbers
 
 
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "postgresql://x/y", "mssql://x"])

@@ -22,6 +22,11 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
+-- A place as text from which the very same place is read again: places of a draw have a fraction.
+local function exact(place)
+  return string.format('%.17g', place)
+end
+
 local function wall_ms()
   local time = redis.call('TIME')
   return time[1] * 1000 + math.floor(time[2] / 1000)
@@ -42,16 +47,39 @@ local SETTING_NAMES = {'lobby_opens_at_ms', 'opens_at_ms', 'closes_at_ms', 'call
   'turn_window_ms', 'comeback_ms', 'pass_ms', 'over_call_limit'}
 local ROOM_NAMES = {'clock_ms', 'comeback_ms', 'now_serving', 'window_sum', 'freed_sum', 'slots', 'next_number', 'last_number', 'wall_ms',
   'turns_ended', 'no_shows', 'gate_since_ms', 'limit_since_ms', 'rate_lowered_ms', 'capacity_lowered_ms', 'calling_ms',
-  'lost_ms', 'settled_ms', 'turns_before', 'unknown_slots', 'unknown_until_ms', 'quiet_until_ms'}
+  'lost_ms', 'settled_ms', 'turns_before', 'unknown_slots', 'unknown_until_ms', 'quiet_until_ms', 'opened_ms', 'lobby_size'}
+local MODES = words('fifo', 'draw')
 local CONTROLS = words('draft', 'running', 'paused', 'halted', 'draining', 'closed', 'cancelled')
 
--- The same function as waiting_room.window.phase; a test compares them.
-local function phase_of(settings, stock, now)
+-- A draw goes through these stages (field `draw` of the room; none in a FIFO sale):
+--   lobby      places are draw scores in [0, 1), and nothing shows them
+--   gathering  a store that is lost had opened it: whoever was in its lobby comes back before the list is made
+--   drawing    opened; the leader stores the list of the lobby
+--   listed     the list is public; the lobby's scores become numbers
+--   drawn      every place is a number, and people are called
+-- Whoever came after the opening stands at ARRIVALS + count until the list is public, then at lobby size + count.
+local ARRIVALS = 4294967296
+
+local function has_list(room)
+  return room.draw == 'listed' or room.draw == 'drawn'
+end
+
+local function arrival_place(room, count)
+  return (has_list(room) and room.lobby_size or ARRIVALS) + count
+end
+
+-- Nothing shows a place of a draw before all of them are numbers.
+local function is_hidden(room, place)
+  return room.draw ~= '' and (room.draw ~= 'drawn' or place < 1)
+end
+
+-- The same function as waiting_room.window.phase; a test compares them. `unopened`: a draw whose opening was not written yet.
+local function phase_of(settings, stock, now, unopened)
   local control = settings.control
   if control == 'draft' or control == 'cancelled' or control == 'closed' then return control end
   if now >= settings.closes_at_ms then return 'closed' end
   if now < settings.lobby_opens_at_ms then return 'announced' end
-  if now < settings.opens_at_ms then return control == 'draining' and 'draining' or 'lobby' end
+  if unopened or now < settings.opens_at_ms then return control == 'draining' and 'draining' or 'lobby' end
   if control == 'halted' then return 'halted' end
   if stock.sold >= stock.allotted then return 'sold_out' end
   if control == 'paused' or control == 'draining' then return control end
@@ -61,9 +89,9 @@ end
 -- Settings as numbers, and the control word; nil when one is missing or malformed.
 local function read_settings()
   local settings = numbers(SETTINGS, SETTING_NAMES)
-  local control = redis.call('HGET', SETTINGS, 'control')
-  if not settings or not control or not CONTROLS[control] then return nil end
-  settings.control = control
+  local control, mode = unpack(redis.call('HMGET', SETTINGS, 'control', 'mode'))
+  if not settings or not CONTROLS[control or ''] or not MODES[mode or ''] then return nil end
+  settings.control, settings.mode = control, mode
   return settings
 end
 
@@ -73,23 +101,31 @@ local function run_id()
 end
 
 local function read_room()
-  local confirmed = redis.call('HMGET', ROOM, 'store_id', 'run_id', 'gate', 'limit')
+  local confirmed = redis.call('HMGET', ROOM, 'store_id', 'run_id', 'gate', 'limit', 'draw')
   if not confirmed[1] or confirmed[2] ~= run_id() then return nil end
   local room = numbers(ROOM, ROOM_NAMES)
   if not room then return nil end
   room.store_id, room.gate, room.limit = confirmed[1], confirmed[3] or '', confirmed[4] or 'none'
+  room.draw = confirmed[5] or ''
   return room
 end
 
+-- The phase, and the stage of a draw in `room`. Phases go forward only: they are told by the latest wall time that a tick has
+-- seen, and a draw that was opened stays opened.
+local function phase_now(settings, stock, room, now)
+  if settings.mode ~= 'draw' then room.draw = '' elseif room.draw == '' then room.draw = 'lobby' end
+  if room.opened_ms > 0 then settings.opens_at_ms = math.min(settings.opens_at_ms, room.opened_ms) end
+  return phase_of(settings, stock, math.max(now, room.wall_ms), room.draw == 'lobby')
+end
+
 -- The sale as this step finds it, or nil and the word that says what is missing. There are no defaults.
--- Phases go forward only: they are told by the latest wall time that a tick has seen.
 local function read_sale()
   local room = read_room()
   if not room then return nil, 'unconfirmed' end
   local settings, stock = read_settings(), numbers(STOCK, {'allotted', 'held', 'sold'})
   if not settings or not stock then return nil, 'unpublished' end
   local now = wall_ms()
-  local phase = phase_of(settings, stock, math.max(now, room.wall_ms))
+  local phase = phase_now(settings, stock, room, now)
   return {settings = settings, stock = stock, room = room, now = now, phase = phase}
 end
 
@@ -106,7 +142,7 @@ end
 -- for those who watch.
 local function log(sale, event, ticket, record, detail)
   redis.call('HINCRBY', ROOM, 'count_' .. event, 1)
-  redis.call('XADD', CALLS, '*', 'event', event, 'ticket_id', ticket, 'number', whole(record.number),
+  redis.call('XADD', CALLS, '*', 'event', event, 'ticket_id', ticket, 'number', whole(math.ceil(record.number)),
     'turn', whole(record.turn), 'detail', detail or '', 'at_ms', whole(sale.now), 'store_id', sale.room.store_id)
 end
 
@@ -118,44 +154,72 @@ end
 
 -- Every number that was given to anybody so far: a place that ends now ends with all of its buyer's older tickets.
 local function numbers_given(sale)
-  return sale.room.next_number - 1
+  local given = sale.room.next_number - 1
+  if sale.room.draw == '' then return given end
+  return sale.room.draw == 'lobby' and 1 or arrival_place(sale.room, given)
 end
 
--- A number above all that were called, whose holder does not wait at it any more. Processes that answer polls without asking here
--- read these (waiting_room/digest.py): every script that takes a ticket out of the line, other than by calling it, notes its number.
-local function note_gone(number)
-  redis.call('RPUSH', GONE, whole(number))
+-- The place that a ticket of an earlier store stands for, nil for none. `number` is its number; in a draw 0 for a ticket of the
+-- lobby, whose place is its draw score, or minus the count of one that arrived before the list was public.
+local function place_told(sale, number, score)
+  local room = sale.room
+  if room.draw ~= '' and number == 0 then return score end
+  if room.draw ~= '' and number < 0 then
+    return -number < room.next_number and arrival_place(room, -number) or nil
+  end
+  local numbered = room.draw == '' or has_list(room)
+  return numbered and number >= 1 and number <= numbers_given(sale) and number or nil
+end
+
+-- Whether who stands in the line already stands no further behind. In the line a ticket of the lobby has its number by now.
+local function stands_before(sale, stands, place)
+  return stands <= place or (place < 1 and has_list(sale.room) and stands < sale.room.lobby_size + 1)
+end
+
+-- A number above all that were called, whose holder does not wait at it any more; where the place shows no number, the ticket.
+-- Processes that answer polls without asking here read these (waiting_room/digest.py): every script that takes a ticket out of the
+-- line, other than by calling it, notes its place.
+local function note_gone(sale, ticket, place)
+  local number = not is_hidden(sale.room, place) and place == math.floor(place)
+  redis.call('RPUSH', GONE, number and whole(place) or ticket)
 end
 
 -- A ticket that an earlier store gave out goes back to its own place, unless this one knows better: the buyer holds a turn, a pass
 -- or a purchase, stands further ahead already, or the place has ended (`ended`: the highest number known to have done so).
 -- A ticket of the present store says nothing that the store would not know.
-local function take_back(sale, ticket, number, store_id)
-  number = tonumber(number or '') or 0
-  if number < 1 or number > numbers_given(sale) or not store_id or store_id == '' or store_id == sale.room.store_id then
-    return
-  end
+local function take_back(sale, ticket, number, store_id, score)
+  if not store_id or store_id == '' or store_id == sale.room.store_id then return end
+  local place = place_told(sale, tonumber(number or '') or 0, tonumber(score or ''))
+  if not place then return end
   local record = record_of(ticket)
   if record then
     local state = record.state
     if state == 'called' or state == 'admitted' or state == 'missed' or (state == 'done' and record.outcome == 'paid') then
-      if record.number == 0 then  -- served before the loss, by what the orders say; only the ticket knows the number
-        record.number = number
+      if record.number == 0 and place >= 1 then  -- served before the loss, by what the orders say; only the ticket knows the number
+        record.number = place
         keep(ticket, record)
-        note_gone(number)
+        note_gone(sale, ticket, place)
       end
       return
     end
-    if number <= (record.ended or 0) then return end
+    if place <= (record.ended or 0) then return end
   end
   local stands = tonumber(redis.call('ZSCORE', LINE, ticket) or '')
-  if stands and stands <= number then return end
-  if stands then note_gone(stands) end
-  redis.call('ZADD', LINE, whole(number), ticket)
+  if stands and stands_before(sale, stands, place) then return end
+  if stands then note_gone(sale, ticket, stands) end
+  redis.call('ZADD', LINE, exact(place), ticket)
   if not record then return end
-  local misses = record.state == 'waiting' and record.number == number and record.misses or 0
-  keep(ticket, {state = 'waiting', number = number, turn = record.turn, misses = misses, extended = false,
-    ended = record.ended})
+  local misses = record.state == 'waiting' and record.number == place and record.misses or 0
+  keep(ticket, {state = 'waiting', number = is_hidden(sale.room, place) and 0 or place, turn = record.turn, misses = misses,
+    extended = false, ended = record.ended})
+end
+
+-- The number of a place, and the mark that its ticket carries (waiting_room/ticket.py). A ticket that stands between two numbers
+-- has the upper one for its number, and keeps the mark of the lobby: only its draw score tells where exactly.
+local function tell_place(seen, room, place)
+  local number = math.ceil(place)
+  if place > ARRIVALS then seen.mark = ARRIVALS - place else seen.mark = place == number and place or 0 end
+  if not is_hidden(room, place) then seen.number = number end
 end
 
 -- The sale around a ticket, the same for all its buyers (waiting_room.place.Around).
@@ -170,21 +234,24 @@ local function around(sale)
     allotted = stock.allotted, held = stock.held, sold = stock.sold,
     waiting = redis.call('ZCARD', LINE),
     before_order = redis.call('ZCARD', TURNS) + redis.call('ZCARD', SHOPPING),
-    capacity = settings.capacity, slots = room.slots, freed_last_minute = room.freed_sum,
+    capacity = settings.capacity, slots = room.slots, freed_last_minute = room.freed_sum, draw = room.draw,
   }
 end
 
 -- What a buyer may know of a ticket; nil when the room knows none.
 local function sight(sale, ticket)
   local seen = around(sale)
-  local ahead = redis.call('ZRANK', LINE, ticket)
-  if ahead then
-    seen.state, seen.ahead, seen.number = 'waiting', ahead, tonumber(redis.call('ZSCORE', LINE, ticket))
+  local place = tonumber(redis.call('ZSCORE', LINE, ticket) or '')
+  if place then
+    seen.state = 'waiting'
+    tell_place(seen, sale.room, place)
+    if seen.number then seen.ahead = redis.call('ZRANK', LINE, ticket) end
     return seen
   end
   local record = record_of(ticket)
   if not record then return nil end
-  seen.state, seen.number, seen.turn, seen.outcome = record.state, record.number, record.turn, record.outcome
+  seen.state, seen.turn, seen.outcome = record.state, record.turn, record.outcome
+  tell_place(seen, sale.room, record.number)
   if record.state == 'called' then
     seen.turn_ends_ms, seen.extended = tonumber(redis.call('ZSCORE', TURNS, ticket)), record.extended
   elseif record.state == 'missed' then

@@ -10,6 +10,8 @@
 -- ARGV  1 token of the controller   2 new store id   3 first number   4 last number of the block
 --       5 after a loss '1', else '0'   6 turns that may have been given before   7 unix ms until when the call log is whole, 0 for never
 --       8 when the log could not be read '1', else '0'   9 time until everybody is back, ms
+--       10 what the books know of a draw: 'lobby', 'opened', 'listed', or '' in a FIFO sale   11 when it was opened, unix ms, or 0
+--       12 length of its list, or 0
 -- Returns  'confirmed' (also when it was before, then nothing changes), or 'not_leader', 'unpublished', 'stale'
 -- Cost  O(1)
 
@@ -62,6 +64,18 @@ if ARGV[5] == '1' then
   redis.call('HSET', ROOM, 'lost_ms', whole(now), 'settled_ms', whole(now + tonumber(ARGV[9])),
     'unknown_slots', whole(math.min(settings.capacity, slots)), 'unknown_until_ms', whole(until_ms),
     'quiet_until_ms', whole(quiet_ms))
+end
+-- A draw goes on from what the books or the store know, whichever is later; who was in a lobby that was lost comes back first.
+local function stage_of_draw(known)
+  if ARGV[10] == 'listed' then return known == 'drawn' and 'drawn' or 'listed' end
+  if ARGV[10] == 'opened' or (known and known ~= 'lobby') then return 'gathering' end
+  return 'lobby'
+end
+
+if ARGV[10] ~= '' then
+  redis.call('HSET', ROOM, 'draw', stage_of_draw(redis.call('HGET', ROOM, 'draw')))
+  if ARGV[11] ~= '0' then redis.call('HSET', ROOM, 'opened_ms', ARGV[11]) end
+  if ARGV[10] == 'listed' then redis.call('HSET', ROOM, 'lobby_size', ARGV[12]) end
 end
 redis.call('HSET', ROOM, 'store_id', ARGV[2], 'run_id', run_id())
 return 'confirmed'

@@ -26,8 +26,10 @@ local function scores_of(first, last)
   return scores
 end
 
-local head, ranks, scores = scores_of(0, EXACT - 1), {}, {}
-local rank, last = EXACT - 1, digest.waiting - 1
+-- Before a draw nothing shows a place, so no process needs to know one.
+local told = (sale.room.draw == '' or sale.room.draw == 'drawn') and digest.waiting or 0
+local head, ranks, scores = told > 0 and scores_of(0, EXACT - 1) or {}, {}, {}
+local rank, last = EXACT - 1, told - 1
 while rank < last do
   rank = math.min(last, rank + math.max(1, math.floor(rank * STEP)))
   ranks[#ranks + 1] = whole(rank)

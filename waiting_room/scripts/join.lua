@@ -1,7 +1,7 @@
 -- Join the line, or come back to one's place: idempotent, and the only giver of numbers.
 --
 -- KEYS  1–18 as in _shared.lua
--- ARGV  1 ticket id   2, 3 number and store id of the ticket that was shown, 0 and '' without one
+-- ARGV  1 ticket id   2, 3 number and store id of the ticket that was shown, 0 and '' without one   4 draw score, '' in a FIFO sale
 -- Returns  the sight of the ticket (JSON), with `created` for a new number and `rejoined` for a missed turn's return, or
 --          'too_early', 'line_closed', 'sold_out', 'no_numbers', 'unconfirmed', 'unpublished'; these use up no number.
 -- Cost  O(log line); about 15 commands.
@@ -10,7 +10,7 @@ local ticket = ARGV[1]
 local sale, fault = read_sale()
 if not sale then return fault end
 local room, phase = sale.room, sale.phase
-take_back(sale, ticket, ARGV[2], ARGV[3])
+take_back(sale, ticket, ARGV[2], ARGV[3], ARGV[4])
 
 local function answer(mark)
   local seen = sight(sale, ticket)
@@ -28,7 +28,7 @@ if state == 'called' or state == 'admitted' or (state == 'done' and record.outco
 if state == 'missed' then
   if phase == 'closed' or phase == 'cancelled' then return answer() end
   redis.call('ZREM', MISSED, ticket)
-  redis.call('ZADD', LINE, whole(record.number), ticket)
+  redis.call('ZADD', LINE, exact(record.number), ticket)
   record.state = 'waiting'
   keep(ticket, record)
   log(sale, 'return', ticket, record)
@@ -54,12 +54,20 @@ local function next_number()
   return room.next_number
 end
 
-local number = next_number()
-if not number then return 'no_numbers' end
-redis.call('ZADD', LINE, whole(number), ticket)
+-- This step alone decides between the lobby of a draw and what comes after: the opening is a write of the same store.
+local place
+if room.draw == 'lobby' then
+  place = tonumber(ARGV[4])
+  if not place then return 'unpublished' end
+else
+  local count = next_number()
+  if not count then return 'no_numbers' end
+  place = room.draw == '' and count or arrival_place(room, count)
+end
+redis.call('ZADD', LINE, exact(place), ticket)
 if record then
   -- Turns go on counting: a pass of an earlier place must never be made again. What has ended stays ended.
-  keep(ticket, {state = 'waiting', number = number, turn = record.turn, misses = 0, extended = false,
-    ended = record.ended or record.number})
+  keep(ticket, {state = 'waiting', number = is_hidden(room, place) and 0 or place, turn = record.turn, misses = 0,
+    extended = false, ended = record.ended or record.number})
 end
 return answer('created')

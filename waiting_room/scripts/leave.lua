@@ -1,7 +1,7 @@
 -- Give a place up: out of the line, or out of the slot, which is free at once. Leaving twice, or without a place, changes nothing.
 --
 -- KEYS  1–18 as in _shared.lua
--- ARGV  1 ticket id   2, 3 number and store id of the ticket that was shown, 0 and '' without one
+-- ARGV  1 ticket id   2, 3 number and store id of the ticket that was shown, 0 and '' without one   4 draw score, '' in a FIFO sale
 -- Returns  'left', or 'order_open', 'unconfirmed', 'unpublished'
 -- Cost  O(log line)
 
@@ -9,15 +9,15 @@ local ticket = ARGV[1]
 local sale, fault = read_sale()
 if not sale then return fault end
 if redis.call('ZSCORE', ORDERING, ticket) then return 'order_open' end
-take_back(sale, ticket, ARGV[2], ARGV[3])
+take_back(sale, ticket, ARGV[2], ARGV[3], ARGV[4])
 
 local record = record_of(ticket)
-local number = tonumber(redis.call('ZSCORE', LINE, ticket) or '')
-if number then
+local place = tonumber(redis.call('ZSCORE', LINE, ticket) or '')
+if place then
   redis.call('ZREM', LINE, ticket)
-  note_gone(number)
+  note_gone(sale, ticket, place)
   record = record or {turn = 0, misses = 0}
-  record.number = number
+  record.number = is_hidden(sale.room, place) and 0 or place
 elseif not record or record.state == 'done' or record.state == 'left' or record.state == 'lapsed' then
   return 'left'
 elseif record.state == 'missed' then

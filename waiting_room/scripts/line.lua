@@ -19,8 +19,8 @@ local line = {
   confirmed = room ~= nil and stock ~= nil, leader = redis.call('EXISTS', KEYS[14]) == 1,
 }
 if room and stock then
+  line.phase = phase_now(settings, stock, room, now)
   line.room = room
-  line.phase = phase_of(settings, stock, math.max(now, room.wall_ms))
   line.waiting, line.called = redis.call('ZCARD', LINE), redis.call('ZCARD', TURNS)
   line.missed, line.shopping = redis.call('ZCARD', MISSED), redis.call('ZCARD', SHOPPING)
   line.ordering = redis.call('ZCARD', ORDERING)

@@ -28,6 +28,24 @@ if control ~= 'halted' then room.clock_ms = room.clock_ms + dt end
 if control ~= 'halted' and control ~= 'paused' then room.comeback_ms = room.comeback_ms + dt end
 room.wall_ms = math.max(now, room.wall_ms)
 
+-- ---------------------------------------------------------------- the opening of a draw
+-- One write. Every join reads it in its own step, so that each has exactly one place, before the opening or after it. After a loss
+-- everybody gets the time to come back to the lobby first.
+local function open_the_draw()
+  local going_on = not words('draft', 'closed', 'cancelled')[control] and room.wall_ms < settings.closes_at_ms
+  local due = room.draw == 'gathering' or (room.draw == 'lobby' and going_on and room.wall_ms >= settings.opens_at_ms)
+  if not due or room.wall_ms < room.settled_ms then return end
+  if room.opened_ms == 0 then room.opened_ms = room.wall_ms end
+  room.draw, room.lobby_size = 'drawing', redis.call('ZCOUNT', LINE, '-inf', '(1')
+  redis.call('HSET', ROOM, 'draw', room.draw, 'opened_ms', whole(room.opened_ms), 'lobby_size', whole(room.lobby_size))
+  phase = phase_now(settings, stock, room, now)
+end
+
+-- Tickets of a draw's lobby that have no number, though the list is public: after a loss they come one by one.
+local function unnumbered()
+  return has_list(room) and redis.call('ZCOUNT', LINE, '-inf', '(1') or 0
+end
+
 local function due(key, clock)
   return redis.call('ZRANGEBYSCORE', key, '-inf', whole(clock), 'LIMIT', 0, MOST_ENDINGS)
 end
@@ -124,10 +142,15 @@ end
 
 -- ---------------------------------------------------------------- calls
 -- Why nobody may be called just now, or 'open'. Draining goes on calling; the opening is a matter of time alone.
-local function gate_of()
-  if phase ~= 'draining' then return phase end
-  if room.wall_ms < settings.opens_at_ms then return 'lobby' end
-  return stock.held + stock.sold >= stock.allotted and 'all_held' or 'open'
+-- Before everybody in a draw has a number nobody knows who is next.
+local function gate_of(without_number)
+  local gate = phase
+  if phase == 'draining' then
+    if room.wall_ms < settings.opens_at_ms or room.draw == 'lobby' then return 'lobby' end
+    gate = stock.held + stock.sold >= stock.allotted and 'all_held' or 'open'
+  end
+  local undrawn = room.draw ~= '' and (room.draw ~= 'drawn' or without_number > 0)
+  return gate == 'open' and undrawn and 'drawing' or gate
 end
 
 local function slots_held()
@@ -168,7 +191,7 @@ local function call(ticket, number)
   keep(ticket, record)
   redis.call('ZADD', TURNS, whole(room.clock_ms + settings.turn_window_ms), ticket)
   redis.call('ZADD', UNSEEN, whole(room.clock_ms + tonumber(ARGV[8])), ticket)
-  room.now_serving = math.max(room.now_serving, number)
+  room.now_serving = math.max(room.now_serving, math.ceil(number))
   log(sale, 'call', ticket, record)
 end
 
@@ -204,10 +227,12 @@ local function note_in_window(count, freed)
 end
 
 -- ---------------------------------------------------------------- the tick
+open_the_draw()
 take_outcomes()
 end_what_is_over()
 slide_window()
-local gate = gate_of()
+local without_number = unnumbered()
+local gate = gate_of(without_number)
 local freed = math.max(0, room.slots - slots_held())
 local count, limit = allowed(gate, is_quiet())
 call_head(count)
@@ -241,7 +266,7 @@ local reply = cjson.encode({
   allotted = stock.allotted, held = stock.held, sold = stock.sold,
   lane_depth = redis.call('LLEN', LANE), lane_age_ms = lane_age_ms(LANE, now),
   next_number = room.next_number, block_left = block_left, spare_ready = spare[1] ~= false,
-  calls_logged = redis.call('XLEN', CALLS),
+  calls_logged = redis.call('XLEN', CALLS), draw = room.draw, opened_ms = room.opened_ms, unnumbered = without_number,
 })
 redis.call('HSET', ROOM, 'clock_ms', whole(room.clock_ms), 'comeback_ms', whole(room.comeback_ms),
   'wall_ms', whole(room.wall_ms), 'now_serving', whole(room.now_serving), 'window_sum', whole(room.window_sum),

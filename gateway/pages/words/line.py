@@ -105,6 +105,7 @@ class LineWords(Figures):
             ("checkout_slow", _("Those in checkout have taken longer than before since {time}.")),
             ("stock_held", _("Buyers in checkout have held what is left since {time}.")),
             ("rebuilding", _("After a fault at {time} the line is being put together again.")),
+            ("drawing", _("The order of the lobby is being drawn. Nobody is called before it is published.")),
             ("no_history", _("The line has only just begun to move.")),
         ]
 
