@@ -147,6 +147,11 @@ class Settings(BaseSettings):
     poll_ceiling_ms: int = Field(
         30_000, ge=1, description="the longest time between two polls, in milliseconds"
     )
+    free_joins_per_network: int = Field(
+        60,
+        ge=0,
+        description="places a minute that one network (IPv4 /24, IPv6 /56) may take before it is asked for a challenge",
+    )
     unseen_s: float = Field(
         45, gt=0, description="seconds after which a turn that nobody has seen is free again"
     )

@@ -26,13 +26,14 @@ from gateway.api import draws as api_draws
 from gateway.api.operator import desk, stock
 from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
-from gateway.bounded import AttemptLimiter, BoundedPool, PollLimiter
+from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, LetterLimiter, PollLimiter
 from gateway.documenting import openapi
 from gateway.draws import Draws
 from gateway.figures import encoded_figures
 from gateway.gauges import gauges_of
 from gateway.identity import Sessions, guard_changes
 from gateway.metrics import Metrics
+from gateway.networks import Networks
 from gateway.pages.routes import page_routes, problem_page
 from gateway.reading import JsonBody, PatientRequest
 from gateway.security import Layer
@@ -42,6 +43,7 @@ from gateway.watching import Watch
 from shop.accounts.sessions import live_sessions
 from shop.orders.receipt import ReceiptKeys
 from shop.storage.database import LOCK_WAIT_S
+from waiting_room.challenge import Challenges
 from waiting_room.codes import Codes
 from waiting_room.digests import Digests
 from waiting_room.passes import PassReader, PassSigner, jwks
@@ -98,7 +100,7 @@ def _api() -> list[Router]:
 def build_services(settings: Settings) -> Services:
     """Everything that requests need; connections open with their first use."""
     derive = settings.keyring.derive
-    passes, tickets = derive("pass"), derive("ticket")
+    passes, tickets, challenges = derive("pass"), derive("ticket"), derive("challenge")
     redis = clients.redis_async(settings.redis_url, connections=REDIS_CONNECTIONS)
     redis_sync = clients.redis_sync(settings.redis_url)
     rq_redis = clients.rq_redis(settings.rq_redis_url, reply_within_s=clients.REPLY_WITHIN_S)
@@ -144,7 +146,11 @@ def build_services(settings: Settings) -> Services:
             lambda ids: services.threads(services.db.read, live_sessions, ids),
         ),
         polls=PollLimiter(),
+        joins=JoinLimiter(),
+        networks=Networks(derive("network")),
+        challenges=Challenges(challenges.active, challenges.by_id),
         attempts=AttemptLimiter(),
+        letters=LetterLimiter(),
         metrics=Metrics(settings.data_dir / "metrics"),
         providers=wiring.providers(settings),
         blocking=BoundedPool(

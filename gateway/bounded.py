@@ -15,7 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from gateway.refusals import Overloaded, TooManyAttempts, TooManyPolls
+from gateway.refusals import Overloaded, TooManyAttempts, TooManyJoins, TooManyPolls
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -76,24 +76,27 @@ def _overloaded() -> Overloaded:
 
 
 class Limiter:
-    """At most `most` calls per key within `within_s` seconds, in this process. Bounded memory: the oldest keys are forgotten."""
+    """At most `most` calls per key within `within_s` seconds, in this process. Bounded memory: the oldest keys are forgotten.
+
+    Keys are kept as Python's `hash` of them, which is keyed anew in every process: no address lies in memory.
+    """
 
     def __init__(self, most: int, within_s: float, *, remembered: int = 200_000) -> None:
         self._most = most
         self._within_s = within_s
         self._remembered = remembered
-        self._calls: dict[str, list[float]] = {}
+        self._calls: dict[int, list[float]] = {}
 
     def wait_s(self, key: str, *, count: bool = True) -> float:
         """0 when a call is allowed, else the seconds until the next one is. Counts an allowed call unless told not to."""
-        now = time.monotonic()
-        calls = [at for at in self._calls.get(key, ()) if now - at < self._within_s]
+        now, known = time.monotonic(), hash(key)
+        calls = [at for at in self._calls.get(known, ()) if now - at < self._within_s]
         if len(calls) >= self._most:
             return self._within_s - (now - calls[0])
         if count:
-            if key not in self._calls and len(self._calls) >= self._remembered:
+            if known not in self._calls and len(self._calls) >= self._remembered:
                 self._forget()
-            self._calls[key] = [*calls, now]
+            self._calls[known] = [*calls, now]
         return 0.0
 
     def _forget(self) -> None:
@@ -142,25 +145,61 @@ class PollLimiter:
         self._young[ticket_id] = polls
 
 
+class JoinLimiter:
+    """Over 8 joins of one buyer in 10 s are refused, before any Redis command: whoever has a place needs no second one."""
+
+    def __init__(self, most: int = 8, within_s: float = 10.0) -> None:
+        self._limiter = Limiter(most, within_s)
+
+    def admit(self, ticket_id: str) -> None:
+        """Raises TooManyJoins."""
+        wait_s = self._limiter.wait_s(ticket_id)
+        if wait_s > 0:
+            raise TooManyJoins("you are asking for a place too often", retry_after_s=int(wait_s) + 1)
+
+
 class AttemptLimiter:
-    """Slows down guessing: so many *failed* attempts a minute for one address and from one client. Successes are free."""
+    """Slows down guessing: so many *failed* attempts a minute for one mail address and from one network. Successes are free."""
 
-    def __init__(self, per_address: int = 10, per_client: int = 100) -> None:
+    def __init__(self, per_address: int = 10, per_network: int = 100) -> None:
         self._by_address = Limiter(per_address, 60.0, remembered=50_000)
-        self._by_client = Limiter(per_client, 60.0, remembered=50_000)
+        self._by_network = Limiter(per_network, 60.0, remembered=50_000)
 
-    def admit(self, address: str, client: str) -> None:
+    def admit(self, address: str, network: str) -> None:
         """Raises TooManyAttempts once too many have failed."""
         wait_s = max(
-            self._by_address.wait_s(_same(address), count=False), self._by_client.wait_s(client, count=False)
+            self._by_address.wait_s(_same(address), count=False),
+            self._by_network.wait_s(network, count=False),
         )
         if wait_s > 0:
             raise TooManyAttempts("too many attempts failed", retry_after_s=int(wait_s) + 1)
 
-    def failed(self, address: str, client: str) -> None:
+    def failed(self, address: str, network: str) -> None:
         """Remember a failed attempt."""
         self._by_address.wait_s(_same(address))
-        self._by_client.wait_s(client)
+        self._by_network.wait_s(network)
+
+
+class LetterLimiter:
+    """Sign-ups and requests for new passwords, each of which may send a letter: so many in ten minutes for one mail address and
+    from one network. A network that is not public ("") is not counted: it may be a proxy, and everybody behind it.
+    """
+
+    def __init__(self, per_address: int = 5, per_network: int = 100) -> None:
+        self._by_address = Limiter(per_address, 600.0, remembered=50_000)
+        self._by_network = Limiter(per_network, 600.0, remembered=50_000)
+
+    def admit(self, address: str, network: str) -> None:
+        """Raises TooManyAttempts, whether or not the address is known."""
+        wait_s = max(
+            self._by_address.wait_s(_same(address), count=False),
+            self._by_network.wait_s(network, count=False) if network else 0.0,
+        )
+        if wait_s > 0:
+            raise TooManyAttempts("too many letters were asked for", retry_after_s=int(wait_s) + 1)
+        self._by_address.wait_s(_same(address))
+        if network:
+            self._by_network.wait_s(network)
 
 
 def _same(address: str) -> str:

@@ -8,6 +8,7 @@ remembered until they expire. A change that comes with a cookie must come from o
 from __future__ import annotations
 
 import hmac
+import secrets
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
@@ -176,6 +177,28 @@ def cookie(settings: Settings, name: str, value: str, max_age_s: int) -> Cookie:
         httponly=True,
         samesite="lax",
     )
+
+
+# Where guests may wait, a browser is known by this cookie's random id: it holds one place in each sale.
+DEVICE, DEVICE_S = "device", 180 * 24 * 3600
+_DEVICE_LENGTHS = range(16, 65)
+
+
+def device_of(request: Connection) -> str:
+    """The random id of the browser that asks; empty for one that has none."""
+    services: Services = request.app.state.services
+    return device_in(services.settings, request.cookies)
+
+
+def device_in(settings: Settings, cookies: Mapping[str, str]) -> str:
+    """As `device_of`, from the raw cookies."""
+    kept = cookies.get(cookie_name(settings, DEVICE), "")
+    return kept if len(kept) in _DEVICE_LENGTHS else ""
+
+
+def name_device(services: Services, response: Response[Any]) -> None:
+    """Give the browser an id by which it may hold places."""
+    response.set_cookie(cookie(services.settings, DEVICE, secrets.token_urlsafe(16), DEVICE_S))
 
 
 def start_browser_session(services: Services, response: Response[Any], signed_in: SignedIn) -> None:

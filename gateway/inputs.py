@@ -49,6 +49,8 @@ Factor = Annotated[
     float, _told("1 calls nobody beyond the free units, 2 twice as many", 1.0, minimum=1, maximum=2)
 ]
 Price = Annotated[int, _told("in minor units of the product's currency", 39000, minimum=0)]
+Guests = Annotated[bool, _told("a device may wait without an account", False)]
+Challenge = Annotated[bool, _told("everybody solves a challenge to join, not only crowded addresses", False)]
 Reason = Annotated[
     str, _told("why, for others to read", "the provider is down", min_length=1, max_length=200)
 ]
@@ -211,7 +213,8 @@ class NewSale(Input, frozen=True):
     hold_s: Hold = 600
     pass_s: PassLife = 600
     over_call_limit: Factor = 1.0
-    guests: bool = False
+    guests: Guests = False
+    challenge: Challenge = False
     message: Message | None = None
     draft: bool = False
 
@@ -233,7 +236,8 @@ class SaleChange(Input, frozen=True):
     hold_s: Hold | UnsetType = UNSET
     pass_s: PassLife | UnsetType = UNSET
     over_call_limit: Factor | UnsetType = UNSET
-    guests: bool | UnsetType = UNSET
+    guests: Guests | UnsetType = UNSET
+    challenge: Challenge | UnsetType = UNSET
     message: Message | UnsetType | None = UNSET
 
 

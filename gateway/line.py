@@ -6,9 +6,12 @@ the answer. Nothing here touches the database. Knows no HTTP and no cookies.
 
 from __future__ import annotations
 
+import secrets
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import TYPE_CHECKING
 
 from gateway.bodies.line import EstimateBody, LineBody, PassBody, ReasonBody, TicketBody
@@ -16,6 +19,7 @@ from gateway.identity import Principal, require_verified
 from gateway.refusals import NotSignedIn
 from gateway.views import moment
 from waiting_room import ticket as tickets
+from waiting_room.challenge import PAUSE_MS, Arrival, Challenge
 from waiting_room.passes import Pass
 from waiting_room.refusals import InvalidToken, NoTicket, RoomUnavailable
 
@@ -27,26 +31,73 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whose place it is: the ticket id, and the ticket that was shown, if a valid one was."""
+    """Whose place it is: the ticket id, and the ticket that was shown, if a valid one was. `device`: the ticket of a device whose
+    place is to move to this account first.
+    """
 
     ticket_id: str
     shown: tickets.Ticket | None = None
     token: str | None = None
+    device: tickets.Ticket | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """How somebody comes to the door: the address as far as it can be believed, the solved challenge or pause, if any, and the
+    random id of the device, which holds a place where no account does.
+    """
+
+    address: str = ""
+    proof: str = ""
+    device: str = ""
 
 
 async def join(
-    services: Services, slug: str, principal: Principal, ticket_token: str | None = None
+    services: Services,
+    slug: str,
+    principal: Principal | None,
+    ticket_token: str | None = None,
+    knock: Knock | None = None,
 ) -> tuple[TicketBody, bool]:
     """A place in the line, and whether it is a new one. A ticket of before a loss brings its place back.
 
-    Raises UnknownSale, NotVerified, TooEarly, LineClosed, SoldOut or RoomUnavailable.
+    Where the sale allows guests, the place is the device's while no verified account asks for it.
+
+    Raises UnknownSale, NotSignedIn, NotVerified, TooManyJoins, TooEarly, LineClosed, SoldOut, ChallengeRequired or RoomUnavailable.
     """
     sale = await services.snapshot.find(slug)
-    require_verified(principal)
-    holder = _holder(services, sale, principal, ticket_token)
+    knock = knock or Knock()
+    holder = await _joining(services, sale, principal, ticket_token, knock.device)
+    services.joins.admit(holder.ticket_id)
+    arrival = _arrival(services, sale, holder, knock)
     lot = services.draws.lot(sale, holder.ticket_id)
-    place = await services.room.join(sale.sale_id, holder.ticket_id, holder.shown, lot=lot)
+    place = await services.room.join(sale.sale_id, holder.ticket_id, holder.shown, arrival, lot=lot)
     return ticket_body(services, sale, holder, place), place.created
+
+
+async def pause(
+    services: Services,
+    slug: str,
+    principal: Principal | None,
+    ticket_token: str | None,
+    *,
+    device: str = "",
+    given: str = "",
+) -> tuple[str, int]:
+    """With what a buyer who cannot solve a challenge gets in, and in how many seconds. One that was `given` before stays good."""
+    sale = await services.snapshot.find(slug)
+    holder = await _joining(services, sale, principal, ticket_token, device)
+    now_ms = time.time_ns() // 1_000_000
+    known = services.challenges.read(given, sale.sale_id, holder.ticket_id, now_ms)
+    if known is not None and known.is_pause:
+        return given, max(0, ceil((known.ready_ms - now_ms) / 1000))
+    return services.challenges.pause(sale.sale_id, holder.ticket_id, now_ms), PAUSE_MS // 1000
+
+
+async def challenge(services: Services, slug: str) -> Challenge:
+    """A challenge to solve for joining this sale. Raises UnknownSale or SnapshotStale."""
+    sale = await services.snapshot.find(slug)
+    return services.challenges.make(sale.sale_id, time.time_ns() // 1_000_000)
 
 
 async def poll(
@@ -57,7 +108,9 @@ async def poll(
     Raises UnknownSale, NoTicket, TooManyPolls or RoomUnavailable.
     """
     sale = services.snapshot.known(slug) or await services.snapshot.find(slug)
-    holder = _holder(services, sale, principal, ticket_token)
+    holder = _named(services, sale, principal, ticket_token)
+    if holder.device is not None:
+        await _take_over(services, sale, holder.device, holder.ticket_id)
     services.polls.admit(holder.ticket_id)
     place = services.digests.place(holder.shown) if holder.shown else None
     if place is None:
@@ -70,7 +123,7 @@ async def look(
 ) -> TicketBody:
     """As `poll`, but the room is asked first: for whoever has just changed something, perhaps through another process."""
     sale = await services.snapshot.find(slug)
-    holder = _holder(services, sale, principal, ticket_token)
+    holder = await _holder(services, sale, principal, ticket_token)
     services.polls.admit(holder.ticket_id)
     return ticket_body(services, sale, holder, await _ask_room(services, sale, holder))
 
@@ -90,9 +143,14 @@ async def _ask_room(services: Services, sale: SaleView, holder: Holder) -> Place
 async def leave(services: Services, slug: str, principal: Principal | None, ticket_token: str | None) -> None:
     """Give the place up; twice is fine. Raises UnknownSale, NoTicket, OrderOpen or RoomUnavailable."""
     sale = await services.snapshot.find(slug)
-    holder = _holder(services, sale, principal, ticket_token)
+    holder = await _holder(services, sale, principal, ticket_token)
     lot = _lot_of(services, sale, holder)
     await services.room.leave(sale.sale_id, holder.ticket_id, holder.shown, lot=lot)
+    await _look_again(services, sale)
+
+
+async def _look_again(services: Services, sale: SaleView) -> None:
+    """Let this process know at once that somebody does not wait any more where they did; the others learn it with the next digest."""
     with suppress(RoomUnavailable):
         await services.digests.look_again(sale.sale_id)
 
@@ -102,7 +160,7 @@ async def extend(
 ) -> TicketBody:
     """One more turn window. Raises UnknownSale, NoTicket, NotCalled, AlreadyExtended or RoomUnavailable."""
     sale = await services.snapshot.find(slug)
-    holder = _holder(services, sale, principal, ticket_token)
+    holder = await _holder(services, sale, principal, ticket_token)
     place = await services.room.extend(sale.sale_id, holder.ticket_id)
     return ticket_body(services, sale, holder, place)
 
@@ -118,8 +176,8 @@ async def claim(
     sale = await services.snapshot.find(slug)
     if principal is None:
         raise NotSignedIn("sign in to claim your turn")
-    holder = _holder(services, sale, principal, ticket_token)
     require_verified(principal)
+    holder = await _holder(services, sale, principal, ticket_token)
     granted = await services.room.claim(
         sale.sale_id, holder.ticket_id, principal.subject_id, kid=services.pass_signer.active
     )
@@ -149,16 +207,65 @@ def ticket_id_of(services: Services, sale: SaleView, account_id: str) -> str:
     return tickets.ticket_id(key, sale.sale_id, account_id)
 
 
-def _holder(services: Services, sale: SaleView, principal: Principal | None, token: str | None) -> Holder:
-    """Whose place is meant. Where ticket and account differ, the account wins; a broken ticket counts as none."""
+def _arrival(services: Services, sale: SaleView, holder: Holder, knock: Knock) -> Arrival:
+    now_ms = time.time_ns() // 1_000_000
+    return Arrival(
+        now_ms=now_ms,
+        network=services.networks.tag(knock.address, now_ms / 1000),
+        free_a_minute=services.settings.free_joins_per_network,
+        proof=services.challenges.read(knock.proof, sale.sale_id, holder.ticket_id, now_ms),
+    )
+
+
+async def _joining(
+    services: Services, sale: SaleView, principal: Principal | None, token: str | None, device: str
+) -> Holder:
+    """Whose place a join is about. Raises NotSignedIn or NotVerified where only accounts may wait."""
+    if principal is not None and (principal.verified or not sale.guests):
+        require_verified(principal)
+        return await _holder(services, sale, principal, token)
+    if not sale.guests:
+        raise NotSignedIn("sign in first")
     shown = _read(services, sale, token)
-    if principal is not None and principal.kind == "buyer":
-        ticket_id = ticket_id_of(services, sale, principal.subject_id)
-        fits = shown is not None and shown.ticket_id == ticket_id
-        return Holder(ticket_id, shown if fits else None, token if fits else None)
-    if shown is None:
-        raise NoTicket("no ticket of this sale was shown")
-    return Holder(shown.ticket_id, shown, token)
+    if shown is not None and tickets.is_guest(shown.ticket_id):
+        return Holder(shown.ticket_id, shown, token)
+    key = services.ticket_id_keys.by_id[sale.ticket_key_id]
+    return Holder(tickets.guest_ticket_id(key, sale.sale_id, device or secrets.token_urlsafe(16)))
+
+
+async def _holder(
+    services: Services, sale: SaleView, principal: Principal | None, token: str | None
+) -> Holder:
+    """Whose place is meant, after a device's place that belongs to it has moved there. Raises NoTicket, TooManyPolls."""
+    holder = _named(services, sale, principal, token)
+    if holder.device is not None:
+        await _take_over(services, sale, holder.device, holder.ticket_id)
+    return holder
+
+
+def _named(services: Services, sale: SaleView, principal: Principal | None, token: str | None) -> Holder:
+    """Whose place is meant. Where ticket and account differ, the account wins; a broken ticket counts as none.
+
+    A device's place is its own until the account that comes with it is verified. Raises NoTicket.
+    """
+    shown = _read(services, sale, token)
+    if principal is None or principal.kind != "buyer":
+        if shown is None:
+            raise NoTicket("no ticket of this sale was shown")
+        return Holder(shown.ticket_id, shown, token)
+    ticket_id = ticket_id_of(services, sale, principal.subject_id)
+    if shown is None or shown.ticket_id == ticket_id:
+        return Holder(ticket_id, shown, token if shown else None)
+    if not tickets.is_guest(shown.ticket_id):
+        return Holder(ticket_id)
+    return Holder(ticket_id, device=shown) if principal.verified else Holder(shown.ticket_id, shown, token)
+
+
+async def _take_over(services: Services, sale: SaleView, device: tickets.Ticket, ticket_id: str) -> None:
+    """Move a device's place to the account. The answer hands out another ticket, so that few need to try this again."""
+    services.polls.admit(f"take-over {device.ticket_id}")
+    if await services.room.adopt(sale.sale_id, device.ticket_id, ticket_id, device):
+        await _look_again(services, sale)
 
 
 def _lot_of(services: Services, sale: SaleView, holder: Holder) -> str:

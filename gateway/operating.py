@@ -180,6 +180,8 @@ def sale_body(services: Services, sale: Sale) -> OperatorSaleBody:
         hold_s=sale.hold_s,
         pass_s=sale.pass_s,
         over_call_limit=sale.over_call_limit,
+        guests=sale.guests,
+        challenge=sale.challenge,
         items=items_of(sale),
         version=sale.version,
         draw=services.draws.body(sale),

@@ -97,6 +97,7 @@ TABLE: Mapping[type[Exception], Row] = {
     own.IfMatchMissing: Row(428, "precondition_required", "Say which version was changed", speaks=True),
     own.VersionStale: Row(412, "precondition_failed", "Somebody else changed it since", speaks=True),
     own.TooManyPolls: Row(429, "too_many_polls", "Ask less often", speaks=True),
+    own.TooManyJoins: Row(429, "too_many_joins", "Join less often", speaks=True),
     own.TooManyAttempts: Row(429, "too_many_attempts", "Too many attempts", speaks=True),
     own.Overloaded: Row(503, "overloaded", "Too many at once", speaks=True),
     own.SnapshotStale: Row(503, "unavailable", "Try again in a moment"),
@@ -105,6 +106,9 @@ TABLE: Mapping[type[Exception], Row] = {
     room.RoomUnavailable: Row(503, "room_unavailable", "The line cannot be reached; your place is kept"),
     room.Refused: Row(409, "refused", "This is not possible"),
     room.TooEarly: Row(409, "too_early", "The lobby has not opened yet"),
+    room.ChallengeRequired: Row(
+        403, "challenge_required", "Joining takes a solved challenge just now", speaks=True
+    ),
     room.LineClosed: Row(409, "line_closed", "The line takes nobody any more"),
     room.SoldOut: Row(409, "sold_out", "Everything is sold"),
     room.NoTicket: Row(404, "no_ticket", "You have no place in this line"),

@@ -119,6 +119,10 @@ class TooManyPolls(RetryLater):
     """One ticket is asked about more often than any page would."""
 
 
+class TooManyJoins(RetryLater):
+    """One buyer joins more often than any person would."""
+
+
 class TooManyAttempts(RetryLater):
     """One address or one client tries too often."""
 

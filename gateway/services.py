@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 
     from firstcome.settings import Settings
     from gateway.bells import Bells
-    from gateway.bounded import AttemptLimiter, BoundedPool, PollLimiter
+    from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, LetterLimiter, PollLimiter
     from gateway.draws import Draws
     from gateway.identity import Sessions
     from gateway.metrics import Metrics
+    from gateway.networks import Networks
     from gateway.snapshot import Snapshot
     from gateway.watching import Watch
     from shop.accounts.kit import AccountKit
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from shop.payments.providers import Provider
     from shop.storage.database import Database
     from shop.vault import Vault
+    from waiting_room.challenge import Challenges
     from waiting_room.codes import Codes
     from waiting_room.digests import Digests
     from waiting_room.passes import PassReader, PassSigner
@@ -82,7 +84,11 @@ class Services:
     draws: Draws
     watch: Watch
     polls: PollLimiter
+    joins: JoinLimiter
+    networks: Networks
+    challenges: Challenges
     attempts: AttemptLimiter
+    letters: LetterLimiter
     metrics: Metrics
     providers: Mapping[str, Provider]
     blocking: BoundedPool

@@ -81,6 +81,8 @@ def sale_body(
         lobby_opens_at=sale.lobby_opens_at,
         opens_at=sale.opens_at,
         closes_at=sale.closes_at,
+        guests=sale.guests,
+        challenge=sale.challenge,
         items=[
             SaleItemBody(
                 product_id=item.product_id,

@@ -19,6 +19,9 @@ Redis Cluster and every script touches one slot only.
 | lease         | string | random token of the leading controller                                                          |
 | standby       | zset   | token of a controller that stands by -> when it last asked for the lead (unix ms)               |
 | outcomes      | list   | `jti outcome` appended by whoever ended or rejected an order, read by the next tick               |
+| joins:<min>   | hash   | network tag -> new places given to it in this unix minute (2 min)                                |
+| spent:<proof> | string | a solved challenge or a pause that has let somebody in; lives as long as the proof               |
+| paused:<tag>  | string | somebody of this network has just come in by a pause (20 s)                                       |
 | calls         | stream | the call log, copied to the database within a second                                             |
 | digest        | string | what answers the polls of those who wait, as one value, rewritten by the leader a few times a second |
 | gone          | list   | numbers above all called ones whose holders left the line or took another place, as they did so    |
@@ -156,6 +159,15 @@ class SaleKeys:
     @property
     def passes(self) -> str:
         return self._key("passes")
+
+    def joins(self, minute: int) -> str:
+        return self._key(f"joins:{minute}")
+
+    def spent(self, proof_id: str) -> str:
+        return self._key(f"spent:{proof_id}")
+
+    def paused(self, network: str) -> str:
+        return self._key(f"paused:{network}")
 
     def order(self, order_id: str) -> str:
         return self._key(f"order:{order_id}")

@@ -101,6 +101,8 @@ class Ledger:
                 served.state, served.misses = "missed", served.misses + 1
             case "return":
                 served.state = "waiting"
+            case "move":
+                self._served[row.ticket_id] = _moved(served, row)
             case "lapse":
                 _ended(served, row, "lapsed")
             case "free":
@@ -144,6 +146,27 @@ def _claimed(served: Served, row: CallRow) -> None:
     exp, _, kid = row.detail.partition(" ")
     if exp.isdecimal() and kid:
         served.exp, served.kid = int(exp), kid
+
+
+def _moved(served: Served, row: CallRow) -> Served:
+    """A device's place that went to an account: `gone` on the one side, on the other the state and the misses that it has there.
+
+    The number may be lower than those that the account had before, so that what ended with them ends just below it.
+    """
+    state, _, misses = row.detail.partition(" ")
+    if state == "gone":
+        _ended(served, row, "left")
+        return served
+    called = row.number if state in ("called", "missed") else 0
+    return Served(
+        ticket_id=row.ticket_id,
+        turn=row.turn,
+        number=row.number,
+        state=state,
+        called=max(served.called, called),
+        misses=int(misses),
+        ended=row.number - 1,
+    )
 
 
 def _ended(served: Served, row: CallRow, state: str) -> None:

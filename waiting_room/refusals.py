@@ -24,6 +24,22 @@ class TooEarly(Refused):
     """The lobby has not opened yet."""
 
 
+class ChallengeRequired(Refused):
+    """A new place is given for a solved challenge only: the sale asks everybody, or this network is crowded."""
+
+
+class ProofSpent(ChallengeRequired):
+    """The challenge was solved, and has let somebody in before."""
+
+
+class PauseTooSoon(ChallengeRequired):
+    """Somebody of the same network has just come in by waiting; the pause stays good, `retry_after_s` later."""
+
+    def __init__(self, what: str, retry_after_s: int = 20) -> None:
+        super().__init__(what)
+        self.retry_after_s = retry_after_s
+
+
 class LineClosed(Refused):
     """The sale takes no more joins: draining, closed or cancelled."""
 

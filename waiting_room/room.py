@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal, cast
@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from waiting_room.books import DrawBook
+from waiting_room.challenge import PAUSE_MS, Arrival
 from waiting_room.collector import Argument, Collector, unavailable
 from waiting_room.digest import Digest, News
 from waiting_room.keys import SaleKeys
@@ -30,12 +31,15 @@ from waiting_room.polling import PollLimits
 from waiting_room.recovery import Loss, Served, turns_before
 from waiting_room.refusals import (
     AlreadyExtended,
+    ChallengeRequired,
     Halted,
     LineClosed,
     NotCalled,
     NotCalledYet,
     NoTicket,
     OrderOpen,
+    PauseTooSoon,
+    ProofSpent,
     RoomError,
     SoldOut,
     TooEarly,
@@ -46,8 +50,11 @@ from waiting_room.ticking import Beat, CallRow, TickRefusal, TickReply
 
 log = structlog.get_logger(__name__)
 
-REFUSALS = {
+REFUSALS: Mapping[str, tuple[Callable[[str], RoomError], str]] = {
     "too_early": (TooEarly, "the lobby has not opened yet"),
+    "challenge_required": (ChallengeRequired, "solve the sale's challenge to join"),
+    "proof_spent": (ProofSpent, "this challenge has let somebody in already; solve another one"),
+    "pause_too_soon": (PauseTooSoon, "somebody of your network has just come in this way"),
     "line_closed": (LineClosed, "the sale takes no more joins"),
     "sold_out": (SoldOut, "every unit is sold"),
     "no_ticket": (NoTicket, "there is no ticket of this buyer"),
@@ -114,16 +121,27 @@ class Room:
     # ------------------------------------------------------------ buyers
 
     async def join(
-        self, sale_id: str, ticket_id: str, shown: Ticket | None = None, *, lot: str = ""
+        self,
+        sale_id: str,
+        ticket_id: str,
+        shown: Ticket | None = None,
+        arrival: Arrival | None = None,
+        *,
+        lot: str = "",
     ) -> Place:
         """Take a place at the end of the line, or find the own one; a missed turn's buyer goes back to the own place.
 
-        `shown` is the buyer's signed ticket: what an earlier store gave out brings its place back. `lot` is the ticket's place in
-        the lobby of a draw (waiting_room.draw.lot), "" in a FIFO sale.
+        `shown` is the buyer's signed ticket: what an earlier store gave out brings its place back. `arrival` is asked for where
+        a new place is given; without one nothing is counted. `lot` is the ticket's place in the lobby of a draw
+        (waiting_room.draw.lot), "" in a FIFO sale.
 
-        Raises TooEarly, LineClosed, SoldOut (they use up no number), RoomUnavailable.
+        Raises TooEarly, LineClosed, SoldOut, ChallengeRequired (they use up no number), RoomUnavailable.
         """
-        return self._place(await self._ask("join", sale_id, 18, ticket_id, *_shown(shown), lot))
+        keys, args = _at_the_door(sale_id, arrival)
+        reply = await self._scripts.run(
+            "join", (*_keys(sale_id)[:18], *keys), (ticket_id, *_shown(shown), lot, *args)
+        )
+        return self._place(_granted(reply))
 
     async def look(
         self, sale_id: str, ticket_id: str, shown: Ticket | None = None, *, lot: str = ""
@@ -139,6 +157,20 @@ class Room:
     ) -> None:
         """Give the place or the slot up; twice is once. `shown`, `lot` as with `join`. Raises OrderOpen, RoomUnavailable."""
         await self._ask("leave", sale_id, 18, ticket_id, *_shown(shown), lot, word="left")
+
+    async def adopt(
+        self, sale_id: str, device_ticket_id: str, ticket_id: str, shown: Ticket | None = None
+    ) -> bool:
+        """Move a device's place to its buyer's account; whether there was one. Of two places the lower number stays, the other ends.
+
+        A turn moves with the time that is left of it. `shown` is the device's signed ticket. Twice is once.
+        Raises RoomUnavailable.
+        """
+        ids = (device_ticket_id, ticket_id)
+        reply = await self._scripts.run("adopt", _keys(sale_id)[:18], (*ids, *_shown(shown)))
+        if reply not in ("moved", "ended", "nothing"):
+            raise _refusal(reply)
+        return reply != "nothing"
 
     async def extend(self, sale_id: str, ticket_id: str) -> Place:
         """One more turn window. Raises NoTicket, NotCalled, AlreadyExtended, RoomUnavailable."""
@@ -267,10 +299,7 @@ class Room:
 
     async def _ask(self, script: str, sale_id: str, keys: int, *args: Argument, word: str = "") -> str:
         """The script's answer when it is JSON or the expected word; every other word is a refusal."""
-        reply = await self._scripts.run(script, _keys(sale_id)[:keys], args)
-        if reply == word or reply.startswith("{"):
-            return reply
-        raise _refusal(reply)
+        return _granted(await self._scripts.run(script, _keys(sale_id)[:keys], args), word)
 
     async def _plain(self, command: Any) -> Any:
         try:
@@ -291,6 +320,13 @@ def _line_state(sale_id: str, reply: str) -> LineState | None:
         return None
 
 
+def _granted(reply: str, word: str = "") -> str:
+    """The answer when it is JSON or the expected word; every other word is a refusal."""
+    if reply == word or reply.startswith("{"):
+        return reply
+    raise _refusal(reply)
+
+
 def _refusal(word: str) -> RoomError:
     if word in UNAVAILABLE:
         return unavailable(UNAVAILABLE[word])
@@ -307,6 +343,21 @@ def _keys(sale_id: str) -> tuple[str, ...]:
         keys.ordering, keys.passes, keys.calls, keys.window, keys.lease, keys.outcomes, keys.lane, keys.digest,
         keys.gone,
     )  # fmt: skip
+
+
+def _at_the_door(sale_id: str, arrival: Arrival | None) -> tuple[Sequence[str], Sequence[Argument]]:
+    """The keys and arguments by which join.lua counts networks and spends proofs."""
+    come, keys = arrival or Arrival(now_ms=0), SaleKeys(sale_id)
+    proof = come.proof
+    named = (
+        keys.joins(come.now_ms // 60_000),
+        keys.spent(proof.proof_id if proof else ""),
+        keys.paused(come.network),
+    )
+    if proof is None or come.now_ms < proof.ready_ms:
+        return named, (come.network, come.free_a_minute, 0, 0)
+    spacing_ms = PAUSE_MS if proof.is_pause and come.network else 0
+    return named, (come.network, come.free_a_minute, proof.expires_ms - come.now_ms, spacing_ms)
 
 
 def _shown(shown: Ticket | None) -> tuple[Argument, Argument]:

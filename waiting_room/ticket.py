@@ -27,7 +27,10 @@ ID_BYTES = 10
 ID_LENGTH = 14
 LONGEST_TOKEN = 512
 
-_TICKET_ID = re.compile(rf"[A-Za-z0-9_-]{{{ID_LENGTH}}}")
+# Where the id of an account's ticket has a character of the alphabet, that of a device's has this one.
+GUEST = "~"
+
+_TICKET_ID = re.compile(rf"[{GUEST}A-Za-z0-9_-][A-Za-z0-9_-]{{{ID_LENGTH - 1}}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,17 @@ def ticket_id(key: bytes, sale_id: str, account_id: str) -> str:
     """The id of an account's only ticket in a sale: 14 characters, the same on every device, and no account can be read from it."""
     digest = hmac.digest(key, _unambiguous("firstcome-ticket-id", sale_id, account_id), hashlib.sha256)
     return _text(digest[:ID_BYTES])
+
+
+def guest_ticket_id(key: bytes, sale_id: str, device: str) -> str:
+    """The id of a device's only ticket in a sale; told from an account's by its first character."""
+    digest = hmac.digest(key, _unambiguous("firstcome-guest-ticket-id", sale_id, device), hashlib.sha256)
+    return GUEST + _text(digest[:ID_BYTES])[:13]
+
+
+def is_guest(ticket_id: str) -> bool:
+    """Whether a device holds this ticket, not an account."""
+    return ticket_id.startswith(GUEST)
 
 
 def issue(ticket: Ticket, kid: str, keys: TicketKeys) -> str:

@@ -21,6 +21,7 @@ from gateway.inputs import (
     ResetRequest,
     Verification,
 )
+from gateway.networks import network_of
 from gateway.refusals import NotSignedIn
 from gateway.services import Services
 from shop.accounts import addresses, me, reset, sessions, signup
@@ -33,9 +34,17 @@ _BODY = ("unreadable_body", "unsupported_media_type", "bad_fields")
 _MINE = ("two_identities", "not_signed_in", "forbidden", "foreign_request", "unavailable")
 
 
-@post("/accounts", status_code=202, tags=["accounts"], responses=refuses(*_BODY, "overloaded", "unavailable"))
-async def sign_up(data: JSONBody[NewAccount], services: NamedDependency[Services]) -> AccountAccepted:
+@post(
+    "/accounts",
+    status_code=202,
+    tags=["accounts"],
+    responses=refuses(*_BODY, "too_many_attempts", "overloaded", "unavailable"),
+)
+async def sign_up(
+    data: JSONBody[NewAccount], request: AnyRequest, services: NamedDependency[Services]
+) -> AccountAccepted:
     """Ask for an account. The answer is the same whether or not the address is known; the mail tells the difference."""
+    services.letters.admit(data.email, network_of(client_of(request)))
     account_id = await services.hashing.run(
         signup.sign_up,
         services.db,
@@ -61,12 +70,12 @@ async def verify(
     data: JSONBody[Verification], request: AnyRequest, services: NamedDependency[Services]
 ) -> None:
     """Confirm an address by the code of the mail. A repeat with the right code changes nothing."""
-    client = client_of(request)
-    services.attempts.admit(data.email, client)
+    network = crowd_of(request)
+    services.attempts.admit(data.email, network)
     try:
         await services.threads(signup.verify, services.db, services.kit, data.email, data.code)
     except BadCode:
-        services.attempts.failed(data.email, client)
+        services.attempts.failed(data.email, network)
         raise
 
 
@@ -82,7 +91,7 @@ async def sign_in(
     data: JSONBody[Credentials], request: AnyRequest, services: NamedDependency[Services]
 ) -> SessionBody:
     """Sign in; the access token goes into `Authorization: Bearer`."""
-    signed_in = await attempt(services, sessions.sign_in_any, data, client_of(request))
+    signed_in = await attempt(services, sessions.sign_in_any, data, crowd_of(request))
     return session_body(services, signed_in)
 
 
@@ -117,12 +126,14 @@ def sign_out(request: AnyRequest, services: NamedDependency[Services]) -> Respon
     "/accounts/password-reset",
     status_code=202,
     tags=["accounts"],
-    sync_to_thread=True,
-    responses=refuses(*_BODY, "unavailable"),
+    responses=refuses(*_BODY, "too_many_attempts", "unavailable"),
 )
-def request_reset(data: JSONBody[ResetRequest], services: NamedDependency[Services]) -> None:
+async def request_reset(
+    data: JSONBody[ResetRequest], request: AnyRequest, services: NamedDependency[Services]
+) -> None:
     """Ask for a code by mail; the answer is the same whether or not the address is known."""
-    reset.request_reset(services.db, services.kit, data.email)
+    services.letters.admit(data.email, network_of(client_of(request)))
+    await services.threads(reset.request_reset, services.db, services.kit, data.email)
     services.ring_outbox()
 
 
@@ -136,14 +147,14 @@ async def confirm_reset(
     data: JSONBody[ResetConfirmation], request: AnyRequest, services: NamedDependency[Services]
 ) -> None:
     """Set a new password by the code of the mail. Ends every session."""
-    client = client_of(request)
-    services.attempts.admit(data.email, client)
+    network = crowd_of(request)
+    services.attempts.admit(data.email, network)
     try:
         await services.hashing.run(
             reset.confirm_reset, services.db, services.kit, data.email, data.code, data.password
         )
     except BadCode:
-        services.attempts.failed(data.email, client)
+        services.attempts.failed(data.email, network)
         raise
 
 
@@ -252,22 +263,32 @@ def delete_address(
 # ---------------------------------------------------------------- helpers
 
 
-async def attempt(services: Services, sign_in: Any, given: Credentials, client: str) -> SignedIn:
+async def attempt(services: Services, sign_in: Any, given: Credentials, network: str) -> SignedIn:
     """Try to sign in, in the few threads for hashing. Raises TooManyAttempts, Overloaded, BadCredentials or Unverified."""
-    services.attempts.admit(given.email, client)
+    services.attempts.admit(given.email, network)
     try:
         signed_in: SignedIn = await services.hashing.run(
             sign_in, services.db, services.kit, given.email, given.password
         )
     except BadCredentials:
-        services.attempts.failed(given.email, client)
+        services.attempts.failed(given.email, network)
         raise
     return signed_in
 
 
+def crowd_of(request: AnyRequest) -> str:
+    """The network that asks, or the address itself where that is not public."""
+    return network_of(client_of(request)) or client_of(request)
+
+
 def client_of(request: AnyRequest) -> str:
     """The address that asks, as far as it can be believed."""
-    return request.client.host if request.client else ""
+    return address_of(request.scope)
+
+
+def address_of(scope: Any) -> str:
+    """As `client_of`, from the scope; empty where there is none, as on a socket of this machine."""
+    return str(scope["client"][0]) if scope.get("client") else ""
 
 
 def session_body(services: Services, signed_in: SignedIn) -> SessionBody:

@@ -15,6 +15,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter
 
 from gateway import identity, line
+from gateway.api.accounts import address_of
 from gateway.bodies.line import LineBody, PassBody, TicketBody
 from gateway.documenting import refuses
 from gateway.identity import Principal
@@ -22,6 +23,7 @@ from gateway.plain import Answer, Answerer, Header, Scope, cookies, headers_of, 
 from gateway.problems import problem_answer
 from gateway.refusals import GatewayRefused, NotSignedIn, UnknownSale, WrongRole
 from gateway.services import Services
+from waiting_room.challenge import Challenge
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -30,10 +32,17 @@ TicketHeader = Annotated[
     str | None,
     HeaderParameter(name="Waiting-Room-Ticket", description="my ticket; suffices without a session"),
 ]
+ProofHeader = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Join-Challenge", description="a solved challenge, as ALTCHA's solvers give it: base64 of JSON"
+    ),
+]
 # A ticket is worth something as long as its sale; a browser may forget it after this long without a visit.
 TICKET_COOKIE_S = 7 * 24 * 3600
 
 _TICKET = TICKET_HEADER.encode()
+_PROOF = b"join-challenge"
 _JSON: Header = (b"content-type", b"application/json")
 _NO_STORE: Header = (b"cache-control", b"no-store")
 _OPEN: tuple[Header, ...] = (
@@ -138,6 +147,19 @@ async def read_ticket(sale: FromPath[str], ticket: TicketHeader = None) -> Ticke
     raise NotImplementedError(sale, ticket)
 
 
+@get(
+    "/sales/{sale:str}/challenge",
+    tags=["line"],
+    responses=refuses("unknown_sale", "unavailable"),
+)
+async def challenge(sale: FromPath[str], services: NamedDependency[Services]) -> Response[Challenge]:
+    """A challenge to solve for joining: ALTCHA, version 2, a proof of work. Good for this sale, once, for ten minutes.
+
+    Send the solution in `Join-Challenge` when a join was answered `challenge_required`, or whenever the sale's `challenge` is set.
+    """
+    return Response(await line.challenge(services, sale), headers={"Cache-Control": "no-store"})
+
+
 async def answer_join(services: Services, slug: str, scope: Scope) -> Answer:
     """PUT …/ticket: join, or come back."""
     headers = headers_of(scope)
@@ -145,11 +167,16 @@ async def answer_join(services: Services, slug: str, scope: Scope) -> Answer:
     if bearer is None:
         await identity.guard_change(Request(scope, receive=_no_body))
     given = cookies(headers)
-    principal = identity.buyer(identity.identify(services, "buyer", bearer, given))
+    principal = identity.identify(services, "buyer", bearer, given)
+    if principal is not None:
+        identity.buyer(principal)
     name = await _ticket_cookie_name(services, slug)
     shown = text_of(headers, _TICKET) or given.get(name)
-    body, created = await line.join(services, slug, principal, shown)
-    return _place(services, 201 if created else 200, body, name if principal.via == "cookie" else None)
+    device = identity.device_in(services.settings, given)
+    knock = line.Knock(address_of(scope), text_of(headers, _PROOF) or "", device)
+    body, created = await line.join(services, slug, principal, shown, knock)
+    in_browser = principal.via == "cookie" if principal is not None else bool(device)
+    return _place(services, 201 if created else 200, body, name if in_browser else None)
 
 
 async def _no_body() -> Any:
@@ -164,15 +191,22 @@ async def _no_body() -> Any:
     middleware=[plain(answer_join)],
     responses=refuses(
         *("unknown_sale", "not_signed_in", "two_identities", "foreign_request", "forbidden", "unverified"),
-        *("too_early", "line_closed", "sold_out", "room_unavailable", "unavailable"),
+        *("challenge_required", "too_many_joins", "too_early", "line_closed", "sold_out"),
+        *("room_unavailable", "unavailable"),
     ),
 )
 async def join(
     sale: FromPath[str],
     ticket: TicketHeader = None,
+    proof: ProofHeader = None,
 ) -> TicketBody:
-    """Join the line, or come back to the own place: 201 with a new place, 200 with the one that I hold."""
-    raise NotImplementedError(sale, ticket)
+    """Join the line, or come back to the own place: 201 with a new place, 200 with the one that I hold.
+
+    Where the sale allows `guests`, no session is needed: whoever sends none gets a place of its own, and the `ticket` of the answer
+    is all there is to show for it; send it in `Waiting-Room-Ticket` with every further call, a repeated join included. The claim
+    needs a session; the place then moves to that account.
+    """
+    raise NotImplementedError(sale, ticket, proof)
 
 
 @delete("/sales/{sale:str}/ticket", tags=["line"], status_code=204, responses=refuses(*_PLACE, "order_open"))
@@ -268,4 +302,4 @@ CROWD: Mapping[tuple[str, str], Answerer] = {
     ("PUT", "ticket"): answer_join,
 }
 
-HANDLERS = [line_options, read_line, read_ticket, join, leave, extend, claim]
+HANDLERS = [line_options, read_line, read_ticket, challenge, join, leave, extend, claim]

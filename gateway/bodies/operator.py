@@ -49,6 +49,8 @@ class OperatorSaleBody(Body, frozen=True):
     hold_s: int
     pass_s: int
     over_call_limit: float
+    guests: bool
+    challenge: bool
     items: list[OperatorItemBody]
     version: int
     draw: DrawBody | None = None

@@ -46,7 +46,7 @@ class SaleItemBody(Body, frozen=True):
 
 
 class SaleBody(Body, frozen=True):
-    """A sale window as buyers see it."""
+    """A sale window as buyers see it. `guests`: one may wait without an account; `challenge`: joining always asks for one."""
 
     slug: str
     title: str
@@ -55,6 +55,8 @@ class SaleBody(Body, frozen=True):
     lobby_opens_at: datetime
     opens_at: datetime
     closes_at: datetime
+    guests: bool
+    challenge: bool
     items: list[SaleItemBody]
     draw: DrawBody | None = None
     message: MessageBody | None = None

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from litestar import Response, get, post
 from litestar.params import FromQuery
 
-from gateway.api.accounts import attempt, client_of
+from gateway.api.accounts import attempt, client_of, crowd_of
 from gateway.identity import (
     cookie,
     cookie_name,
@@ -18,6 +18,7 @@ from gateway.identity import (
     start_browser_session,
 )
 from gateway.inputs import Credentials, NewAccount, ResetConfirmation, ResetRequest, Verification
+from gateway.networks import network_of
 from gateway.onward import same_site
 from gateway.pages.language import locale_of
 from gateway.pages.render import (
@@ -78,6 +79,7 @@ async def sign_up(request: AnyRequest) -> Response[Any]:
     fields = {name: form[name] for name in ("email", "password", "name", "phone")}
     try:
         wanted = check({**fields, "locale": locale_of(request)}, NewAccount)
+        services.letters.admit(wanted.email, network_of(client_of(request)))
         await services.hashing.run(
             signup.sign_up,
             services.db,
@@ -107,14 +109,14 @@ async def verify_page(request: AnyRequest, next: FromQuery[str] = "/") -> Respon
 async def verify(request: AnyRequest) -> Response[Any]:
     """Confirm the address."""
     services, form = services_for(request), await form_of(request)
-    onward, client = same_site(form["next"]), client_of(request)
+    onward, network = same_site(form["next"]), crowd_of(request)
     try:
         given = check({"email": form["email"], "code": form["code"].strip()}, Verification)
-        services.attempts.admit(given.email, client)
+        services.attempts.admit(given.email, network)
         await services.threads(signup.verify, services.db, services.kit, given.email, given.code)
     except REFUSALS as error:
         if isinstance(error, BadCode):
-            services.attempts.failed(form["email"], client)
+            services.attempts.failed(form["email"], network)
         return page(request, "account/verify.html", problem=problem_from(error), form=form, next=onward)
     answer = see_other("/login?done=verified" + (f"&next={quote(onward)}" if onward != "/" else ""))
     _remember_email(answer, services, given.email)
@@ -140,7 +142,7 @@ async def log_in(request: AnyRequest) -> Response[Any]:
     onward = same_site(form["next"])
     try:
         given = check({"email": form["email"], "password": form["password"]}, Credentials)
-        signed_in = await attempt(services, sessions.sign_in, given, client_of(request))
+        signed_in = await attempt(services, sessions.sign_in, given, crowd_of(request))
     except Unverified:
         await services.threads(signup.send_code_again, services.db, services.kit, form["email"])
         services.ring_outbox()
@@ -195,6 +197,7 @@ async def ask_reset(request: AnyRequest) -> Response[Any]:
     services, form = services_for(request), await form_of(request)
     try:
         given = check({"email": form["email"]}, ResetRequest)
+        services.letters.admit(given.email, network_of(client_of(request)))
         await services.threads(reset.request_reset, services.db, services.kit, given.email)
     except REFUSALS as error:
         return page(request, "account/reset.html", problem=problem_from(error), form=form, step="")
@@ -208,17 +211,17 @@ async def ask_reset(request: AnyRequest) -> Response[Any]:
 async def confirm_reset(request: AnyRequest) -> Response[Any]:
     """Set the new password."""
     services, form = services_for(request), await form_of(request)
-    client = client_of(request)
+    network = crowd_of(request)
     fields = {"email": form["email"], "code": form["code"].strip(), "password": form["password"]}
     try:
         given = check(fields, ResetConfirmation)
-        services.attempts.admit(given.email, client)
+        services.attempts.admit(given.email, network)
         await services.hashing.run(
             reset.confirm_reset, services.db, services.kit, given.email, given.code, given.password
         )
     except REFUSALS as error:
         if isinstance(error, BadCode):
-            services.attempts.failed(form["email"], client)
+            services.attempts.failed(form["email"], network)
         return page(request, "account/reset.html", problem=problem_from(error), form=form, step="code")
     return see_other("/login?done=reset")
 

@@ -31,6 +31,7 @@ from gateway.refusals import NotSignedIn, NotVerified, TooManyPolls
 from gateway.services import Services
 from shop.sales.reading import Sale
 from waiting_room.refusals import NoTicket
+from waiting_room.ticket import is_guest
 
 # States after which nothing changes by itself.
 ENDED = frozenset({"done", "left", "lapsed", "closed"})
@@ -124,6 +125,7 @@ def line_values(
         "turn_window_s": sale.turn_window_s,
         "comeback_s": sale.comeback_s,
         "claimable": visitor.is_buyer,
+        "guest": is_guest(place.ticket_id),
     }
 
 

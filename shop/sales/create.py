@@ -31,6 +31,7 @@ from shop.storage.tables import lanes, sales
 _COLUMNS = (
     *("slug", "title", "mode", "lobby_opens_at", "opens_at", "closes_at", "calls_per_minute", "capacity"),
     *("turn_window_s", "comeback_s", "hold_s", "pass_s", "message_ko", "message_en"),
+    *("guests", "challenge"),
 )
 
 

@@ -55,6 +55,7 @@ class SalePublication:
             "over_call_limit": round(sale.over_call_limit * 100),
             "message_ko": sale.message_ko or "",
             "message_en": sale.message_en or "",
+            "challenge": int(sale.challenge),
         }
 
 

@@ -59,6 +59,8 @@ class Sale:
     over_call_limit: float
     message_ko: str | None
     message_en: str | None
+    guests: bool
+    challenge: bool
     ticket_key_id: str
     version: int
     created_at: datetime

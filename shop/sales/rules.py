@@ -136,7 +136,10 @@ class ItemDraft:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaleDraft:
-    """A sale as an operator asks for it. Durations in seconds; `over_call_limit` 1 = nobody is called beyond the free units."""
+    """A sale as an operator asks for it. Durations in seconds; `over_call_limit` 1 = nobody is called beyond the free units.
+
+    `guests`: a device may wait without an account; `challenge`: everybody solves one to join, not only crowded addresses.
+    """
 
     slug: str
     title: str
@@ -155,6 +158,7 @@ class SaleDraft:
     message_ko: str | None = None
     message_en: str | None = None
     guests: bool = False
+    challenge: bool = False
     draft: bool = False
 
 
@@ -203,8 +207,8 @@ def _name_faults(draft: SaleDraft) -> Iterator[FieldFault]:
         yield FieldFault("title", f"must have 1 to {LONGEST_TITLE} characters")
     if draft.mode not in MODES:
         yield FieldFault("mode", "must be " + " or ".join(MODES))
-    if draft.guests:
-        yield FieldFault("guests", "must be false: only accounts may wait")
+    if draft.guests and draft.mode != "fifo":
+        yield FieldFault("guests", "must be false in a draw, where every device would be another lot")
     for field, text in (("message.ko", draft.message_ko), ("message.en", draft.message_en)):
         if text is not None and len(text) > LONGEST_MESSAGE:
             yield FieldFault(field, f"must have at most {LONGEST_MESSAGE} characters")

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from shop.storage.columns import Counter, Id, Instant, Sealed
@@ -166,6 +167,10 @@ sales = Table(
     ),  # in hundredths: 100 = no over-call, 200 = at most twice the free units
     Column("message_ko", String(500), nullable=True),
     Column("message_en", String(500), nullable=True),
+    Column(
+        "guests", Boolean, nullable=False, server_default=text("0")
+    ),  # a device may wait without an account
+    Column("challenge", Boolean, nullable=False, server_default=text("0")),  # everybody solves one to join
     Column(
         "ticket_key_id", Id(), nullable=False
     ),  # the key ring entry that signs this sale's tickets, fixed for its life

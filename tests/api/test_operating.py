@@ -61,11 +61,18 @@ async def test_every_bad_field_of_a_sale_is_named_at_once(house: House) -> None:
     assert (await operator.ask("GET", "/operator/sales")).json()["items"] == []
 
 
-@pytest.mark.parametrize("change", [{"mode": "lottery"}, {"guests": True}])
+@pytest.mark.parametrize("change", [{"mode": "lottery"}])
 async def test_what_does_not_exist_yet_is_refused(house: House, change: dict[str, Any]) -> None:
     operator = await house.operator()
     answer = await operator.ask("POST", "/operator/sales", json=house.draft(**change))
     assert [error["field"] for error in problem(answer, 422, "bad_fields")["errors"]] == list(change)
+
+
+async def test_a_draw_takes_no_guests(house: House) -> None:
+    operator = await house.operator()
+    bad = house.draft(mode="draw", guests=True)
+    errors = problem(await operator.ask("POST", "/operator/sales", json=bad), 422, "bad_fields")["errors"]
+    assert [error["field"] for error in errors] == ["guests"]
 
 
 async def test_a_change_names_the_version_that_it_was_made_from(house: House) -> None:

@@ -129,8 +129,13 @@ async def test_openapi_documents_the_calls_their_examples_and_their_problems(hou
     assert set(ticket) >= {"get", "put", "delete"}
     refusals = ticket["put"]["responses"]["409"]["content"]["application/problem+json"]
     assert {"too_early", "line_closed", "sold_out"} <= set(refusals["examples"])
+    assert (
+        "challenge_required"
+        in ticket["put"]["responses"]["403"]["content"]["application/problem+json"]["examples"]
+    )
+    assert paths["/api/v1/sales/{sale}/challenge"]["get"]["responses"]["200"]
     assert document["components"]["schemas"]["NewAccount"]["properties"]["email"]["examples"]
-    absent = ("challenge", "fairness", "rehearsal", "return", "/gate/")
+    absent = ("fairness", "rehearsal", "return", "/gate/")
     assert [path for path in paths if path.startswith("/api") and any(word in path for word in absent)] == []
     assert all(path.startswith(("/api/v1/", "/health", "/.well-known", "/gate/")) for path in paths), (
         "pages are no calls"

@@ -59,7 +59,7 @@ async def test_an_operator_does_not_stand_in_line(house: House) -> None:
 async def test_an_unverified_session_joins_nothing_and_claims_nothing(house: House) -> None:
     sale, buyer = await house.sale(), await house.buyer()
     await house.called(buyer, sale)
-    unverified = _with_claims(house, buyer, verified=False)
+    unverified = with_claims(house, buyer, verified=False)
     problem(await unverified.ask("PUT", f"/sales/{sale}/ticket"), 403, "unverified")
     problem(await unverified.ask("POST", f"/sales/{sale}/pass"), 403, "unverified")
     assert (await buyer.ask("POST", f"/sales/{sale}/pass")).status_code == 200, "the turn stayed"
@@ -181,7 +181,7 @@ async def test_a_lost_store_refuses_instead_of_guessing(house: House) -> None:
         problem(await buyer.ask(method, f"/sales/{sale}/{what}"), 503, "room_unavailable")
 
 
-def _with_claims(house: House, person: Person, **changes: Any) -> Person:
+def with_claims(house: House, person: Person, **changes: Any) -> Person:
     """The same person with a session text of ours that says something else."""
     keys = house.services.settings.keyring.derive("session")
     claims = jwt.decode(person.token, options={"verify_signature": False}) | changes
@@ -199,7 +199,7 @@ async def test_a_session_signed_by_somebody_else_is_no_session(house: House) -> 
         "HS256",
         headers={"kid": "test"},
     )
-    expired = _with_claims(house, buyer, exp=1).token
+    expired = with_claims(house, buyer, exp=1).token
     for token in (f"{none}.{claims}.", f"{head}.{claims}.", stolen, expired, "", "a.b", "é"):
         shown = [(b"authorization", b"Bearer " + token.encode())]
         answer = await house.client.get("/api/v1/cart", headers=shown)

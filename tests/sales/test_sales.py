@@ -291,7 +291,7 @@ def test_the_published_copy_has_the_fields_of_the_waiting_room(counter: Counter)
             "pass_ms",
             "over_call_limit",
         ),
-        *("message_ko", "message_en"),
+        *("message_ko", "message_en", "challenge"),
     ]
     assert copy.settings()["over_call_limit"] == 100
     assert copy.settings()["hold_ms"] == 600_000

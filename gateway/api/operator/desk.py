@@ -11,7 +11,7 @@ from litestar.params import JSONBody, QueryParameter
 from litestar.response import Stream
 
 from gateway import identity, records
-from gateway.api.accounts import attempt, client_of, session_body
+from gateway.api.accounts import attempt, crowd_of, session_body
 from gateway.api.operator.answers import MINE, Cursor, Limit
 from gateway.bodies.operator import AuditList, OperatorOrderList, OperatorSessionBody
 from gateway.documenting import refuses
@@ -35,7 +35,7 @@ async def sign_in(
     data: JSONBody[Credentials], request: AnyRequest, services: NamedDependency[Services]
 ) -> OperatorSessionBody:
     """Sign an operator in."""
-    signed_in = await attempt(services, operator_sign_in, data, client_of(request))
+    signed_in = await attempt(services, operator_sign_in, data, crowd_of(request))
     tokens = session_body(services, signed_in)
     return OperatorSessionBody(
         access_token=tokens.access_token,

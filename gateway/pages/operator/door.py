@@ -7,7 +7,7 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromQuery
 
-from gateway.api.accounts import attempt, client_of
+from gateway.api.accounts import attempt, crowd_of
 from gateway.identity import (
     Principal,
     end_browser_session,
@@ -57,7 +57,7 @@ async def log_in(request: AnyRequest) -> Response[Any]:
     services, form = services_for(request), await form_of(request)
     try:
         given = check({"email": form["email"], "password": form["password"]}, Credentials)
-        signed_in = await attempt(services, sessions.operator_sign_in, given, client_of(request))
+        signed_in = await attempt(services, sessions.operator_sign_in, given, crowd_of(request))
     except REFUSALS as error:
         return login_again(request, form, problem_from(error), for_operator=True)
     answer = see_other(same_site(form["next"], "/operator"))

@@ -40,6 +40,7 @@ class RefusalWords(Figures):
             "invalid_fields": _("Please check these fields"),
             "too_many_attempts": _("Too many attempts"),
             "overloaded": _("Very many people are logging in"),
+            "too_many_joins": _("Too many joins"),
             "too_early": _("The lobby has not opened yet"),
             "line_closed": _("The line takes nobody any more"),
             "sold_out": _("Sold out"),

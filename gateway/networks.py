@@ -1,0 +1,50 @@
+"""From which network a request comes, without remembering anybody's address.
+
+A network is what one customer of a provider is usually given (IPv4 /24, IPv6 /56), known by a keyed hash that changes daily.
+Addresses that are not public count as none: there a whole house, or a proxy that is not trusted, would be taken for one robot.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gateway.services import KeySet
+
+BITS = {4: 24, 6: 56}
+DAY_S = 86_400
+_TAG_BYTES = 9
+
+
+class Networks:
+    """Hashes networks. `keys`: the active one is used; processes that share the ring name a network alike."""
+
+    def __init__(self, keys: KeySet) -> None:
+        self._key = keys.by_id[keys.active]
+
+    def tag(self, address: str, now_s: float) -> str:
+        """12 characters for the network of this address on this day; "" for one that is not counted."""
+        network = network_of(address)
+        if not network:
+            return ""
+        of_the_day = hmac.digest(self._key, b"day %d" % (now_s // DAY_S), hashlib.sha256)
+        return base64.urlsafe_b64encode(
+            hmac.digest(of_the_day, network.encode(), hashlib.sha256)[:_TAG_BYTES]
+        ).decode()
+
+
+def network_of(address: str) -> str:
+    """The network of a public address, such as 198.51.100.0/24; "" for private, local and unreadable ones."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return ""
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped
+    if not parsed.is_global:
+        return ""
+    return str(ipaddress.ip_network(f"{parsed}/{BITS[parsed.version]}", strict=False))
