@@ -25,7 +25,6 @@ NUMBERS = ("calls_per_minute", "capacity", "turn_window_s", "comeback_s", "hold_
 # What most sales leave as it is: folded away.
 FINE = frozenset({"turn_window_s", "comeback_s", "hold_s", "pass_s", "over_call_limit"})
 MOMENTS = ("lobby_opens_at", "opens_at", "closes_at")
-MODES = ("fifo", "draw")
 # Offered first; a browser adds its own, and any other name of the time zone database is understood.
 ZONES = (
     *("Asia/Seoul", "UTC", "Asia/Tokyo", "Asia/Shanghai", "Asia/Singapore", "Asia/Kolkata", "Asia/Dubai"),

@@ -28,7 +28,7 @@ from gateway.pages.render import (
 from gateway.problems import Problem
 from gateway.reading import check
 from shop.catalogue.rules import Product
-from shop.sales.rules import StaleVersion
+from shop.sales.rules import MODES, StaleVersion
 
 ALL_FIELDS = (
     *("slug", "title", "mode", *fields.MOMENTS, *fields.NUMBERS, "over_call_limit", "items", "message"),
@@ -141,7 +141,7 @@ def _render(
         frozen=operating.frozen_fields(sale) if sale else frozenset(),
         products=_in_order(services_for(request).snapshot.catalogue().products, sale),
         fine_faults=problem is not None and any(fault.field in fields.FINE for fault in problem.errors),
-        modes=fields.MODES,
+        modes=MODES,
         zones=list(zones),
     )
 

@@ -158,5 +158,6 @@ class SaleWords(Figures):
             ("stock", _("As many are called as there are free units.")),
             ("backlog", _("Orders to be decided have piled up; calls wait for them.")),
             ("rebuilding", _("The line is being put together again.")),
+            ("drawing", _("The places are being drawn; calls begin in a moment.")),
             *((phase, self.phase_meaning(phase)) for phase in CALLING_NOBODY),
         ]
