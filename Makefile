@@ -13,7 +13,7 @@ CODE := firstcome firstcome_gate gateway waiting_room workers shop load tests
 MAKEFLAGS += --no-print-directory
 
 help: ## list the verbs
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/.demo ## a running sale from nothing; FRESH=1 begins anew, FIRSTCOME_PORT and FIRSTCOME_DATA_DIR move it
 	@exec $(BIN)/firstcome demo $(if $(filter-out 0 no,$(FRESH)),--fresh)
@@ -37,6 +37,9 @@ load: .venv/.test ## a short load run against a sale of its own; ARGS are handed
 
 model: .venv/.test ## random traces: scripts against the model of the room; ROUNDS=n traces from SEED=s
 	@ROUNDS='$(or $(ROUNDS),3000)' SEED='$(SEED)' $(BIN)/pytest -q tests/model $(ARGS)
+
+load-10k: .venv/.test ## 10,000 buyers on 1,000 units, then 10,000 who sign in first, within 100 s and within 200 s
+	@$(BIN)/python -m load.run --ten-thousand
 
 bench: .venv/.test ## speed against plain peers: a table and load/results/bench.json; ONLY=poll,lane runs parts
 	@.ci/system-packages bench

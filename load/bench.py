@@ -23,17 +23,20 @@ import structlog
 from firstcome.processes.serving import allow_many_connections
 from load.figures import Figure, line_of, write
 from load.generator import GeneratorFault
-from load.rows import checkout, joins, lanes, line, polls, settling
+from load.rows import checkout, depth, joins, lanes, line, polls, settling
 
 RESULTS = Path(__file__).with_name("results") / "bench.json"
 
 PARTS: dict[str, Callable[[float], Iterator[Figure]]] = {
+    "generator": polls.generator_itself,
     "poll": polls.poll_against_empty_handler,
     "commands": polls.redis_commands,
     "idle": polls.with_idle_connections,
     "line": line.against_empty_handler,
     "join": joins.against_round_trip,
     "recovery": joins.recovery,
+    "depth": depth.polls_and_depth,
+    "tick": depth.ticks_and_memory,
     "lane": lanes.against_other_ways,
     "lanes": lanes.two_against_one,
     "accept": checkout.against_round_trip,

@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import time
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -30,6 +31,9 @@ GONE = {"sold_out", "closed", "lapsed", "done"}  # ticket states that end a jour
 DECIDED = {"reserved", "paying", "paid", "rejected", "expired", "cancelled"}
 
 endings: Counter[str] = Counter()
+put_off: Counter[str] = Counter()  # answers 503 whose Retry-After was waited for, by step
+sold_out_at: list[float] = []
+began_at = time.monotonic()
 
 
 class JourneyOver(Exception):
@@ -45,7 +49,24 @@ def _load_buyers(environment: Environment, **_: Any) -> None:
 
 @events.quitting.add_listener
 def _report(environment: Environment, **_: Any) -> None:
-    text = json.dumps({"endings": endings, "failures": environment.stats.total.num_failures})
+    steps = {
+        entry.name: {
+            "count": entry.num_requests,
+            "p50_ms": entry.get_response_time_percentile(0.5),
+            "p95_ms": entry.get_response_time_percentile(0.95),
+            "p99_ms": entry.get_response_time_percentile(0.99),
+        }
+        for entry in environment.stats.entries.values()
+    }
+    report = {
+        "endings": endings,
+        "failures": environment.stats.total.num_failures,
+        "put_off": put_off,
+        "sold_out_s": sold_out_at[0] if sold_out_at else None,
+        "seconds": time.monotonic() - began_at,
+        "steps": steps,
+    }
+    text = json.dumps(report)
     if REPORT:
         Path(REPORT).write_text(text, "utf-8")
     print("endings:", dict(endings))
@@ -70,6 +91,8 @@ class Buyer(HttpUser):
         except JourneyOver as over:
             ending = str(over)
         endings[ending] += 1
+        if "sold_out" in ending and not sold_out_at:
+            sold_out_at.append(time.monotonic() - began_at)
         if endings.total() >= self.environment.buyer_count:
             gevent.spawn_later(0.1, self.environment.runner.quit)
         self._stand_still()
@@ -179,6 +202,8 @@ class Buyer(HttpUser):
         with self.client.request(method, path, name=name, catch_response=True, **kwargs) as answer:
             if answer.status_code in expected:
                 answer.success()
+                if answer.status_code == 503:
+                    put_off[name] += 1
             else:
                 answer.failure(f"{answer.status_code} {answer.text[:200]}")
                 raise JourneyOver(f"failed:{name}:{answer.status_code}")

@@ -210,6 +210,7 @@ class LaneReader:
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
         self._pop = client.register_script(scripts.source("pop_decided"))
+        self._publish = client.register_script(scripts.source("publish"))
         self._give_back = client.register_script(scripts.source("give_back"))
 
     def head(self, sale_id: str, count: int) -> list[OrderEntry]:
@@ -241,10 +242,9 @@ class LaneReader:
     def publish_results(self, sale_id: str, decisions: Iterable[Decision]) -> None:
         """Lay down what was decided, for whoever looks before asking the database."""
         keys = SaleKeys(sale_id)
-        pipeline = self._redis.pipeline(transaction=False)
-        for decision in decisions:
-            pipeline.set(keys.result(decision.order_id), msgspec.json.encode(decision), ex=RESULT_S)
-        pipeline.execute()
+        results = {keys.result(decision.order_id): msgspec.json.encode(decision) for decision in decisions}
+        if results:
+            self._publish(keys=list(results), args=[RESULT_S, *results.values()])
 
     def give_back(self, sale_id: str, rejected: Iterable[tuple[str, str]]) -> int:
         """Drop the pass marks of rejected orders, given as (jti, order id); the number dropped."""

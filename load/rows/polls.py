@@ -24,6 +24,24 @@ COUNTED_S = 6.0
 SECONDS = 3.0
 
 
+def generator_itself(_scale: float = 1.0) -> Iterator[Figure]:
+    """What the generator gets out of a raw ASGI answer, against the empty handler: it must not be what is measured."""
+    with stage() as here:
+        plain = Requests(here.folder / "plain", [request("GET", "/x")])
+        ports = {"raw": here.peer("raw", "350"), "empty": here.peer("empty", "/x", "350")}
+        runs = interleave(
+            {name: lambda port=port: ask(port, plain, seconds=2) for name, port in ports.items()}
+        )
+        yield Figure(
+            "generator_vs_empty_handler",
+            median_ratio(rates(runs["raw"]), rates(runs["empty"])),
+            "ratio",
+            1.5,
+            "higher",
+            f"{shown(middle(rates(runs['raw'])))} raw answers/s, {shown(middle(rates(runs['empty'])))} by the empty handler",
+        )
+
+
 def poll_against_empty_handler(scale: float = 1.0) -> Iterator[Figure]:
     """Polls/s and p99 of waiting tickets, each against the empty handler."""
     waiting, seconds = int(WAITING * scale), SECONDS

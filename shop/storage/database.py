@@ -31,6 +31,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from shop.errors import Unavailable
+from shop.storage import bulk
 from shop.storage.columns import from_millis
 from shop.storage.faults import Fault, fault_of
 
@@ -38,6 +39,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 ATTEMPTS = 6
+# From so many rows on it is worth to write an INSERT out instead of binding its values.
+MANY_ROWS = 16
 POOL_WAIT_S = 3.0
 # How long a server may take to take a connection, to greet on it, and to show that an idle one still lives.
 GREETING_TIMEOUT_S = 2
@@ -106,8 +109,10 @@ class Tx:
         return self.execute(statement, params).scalars().all()
 
     def insert(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
-        """Insert rows of the same shape by one multi-row statement; nothing for an empty list."""
-        if rows:
+        """Insert rows of the same shape by multi-row statements; nothing for an empty list."""
+        if len(rows) >= MANY_ROWS and self.dialect == "mysql" and bulk.can_write(table):
+            self._write(table, rows)
+        elif rows:
             self.execute(table.insert(), list(rows))
 
     def insert_missing(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
@@ -119,7 +124,20 @@ class Tx:
             return
         key = table.primary_key.columns.values()[0]
         # IGNORE would also swallow bad values; setting the key to itself swallows only the duplicate.
+        if len(rows) >= MANY_ROWS and bulk.can_write(table):
+            self._write(table, rows, f" ON DUPLICATE KEY UPDATE `{key.name}` = `{key.name}`")
+            return
         self.execute(mysql.insert(table).on_duplicate_key_update({key.name: key}), list(rows))
+
+    def _write(self, table: Table, rows: Sequence[dict[str, Any]], ending: str = "") -> None:
+        for statement in bulk.insert_statements(table, rows):
+            try:
+                self._connection.exec_driver_sql(
+                    statement + ending, execution_options={"no_parameters": True}
+                )
+            except DBAPIError as error:
+                error.statement = f"INSERT INTO {table.name} …"  # its values belong into no log
+                raise
 
 
 class Database:

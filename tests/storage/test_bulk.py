@@ -1,0 +1,123 @@
+"""Many rows at once arrive in the database as if each had been bound by itself, whatever stands in them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
+
+from shop.orders.rules import OrderState
+from shop.storage.database import MANY_ROWS, Database
+from shop.storage.tables import audit, orders, outbox, products
+
+NOW = datetime(2030, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
+AWKWARD = (
+    "plain",
+    "달항아리 · 21 cm",
+    'it\'s "quoted"',
+    "back\\slash\\",
+    "%s %(name)s 100 % :name",
+    "line\nbreak\r\x00\x1a\t",
+    "'); DROP TABLE orders; -- ",
+    "",
+    "🎫",
+)
+MANY = 2 * MANY_ROWS
+
+
+def product(number: int) -> dict[str, Any]:
+    text = AWKWARD[number % len(AWKWARD)]
+    return {
+        "product_id": f"p{number:04}",
+        "title": text,
+        "description": text * 3,
+        "price": 2**40 + number,
+        "currency": "KRW",
+        "image": None if number % 2 else "a.svg",
+        "on_hand": number,
+        "created_at": NOW + timedelta(milliseconds=number),
+    }
+
+
+def order(number: int) -> dict[str, Any]:
+    return {
+        "order_id": f"o{number}",
+        "sale_id": "a'sale\\",
+        "account_id": f"konto-ü{number}",  # ids are ASCII; anything else is kept escaped
+        "seq": number,
+        "state": OrderState.RESERVED,
+        "reason": None,
+        "pass_jti": f"t{number}.1",
+        "pass_claim": None,
+        "total": 0,
+        "currency": "KRW",
+        "address_sealed": bytes(range(256)) if number % 2 else None,
+        "accepted_no": number,
+        "accepted_at": NOW,
+        "decided_at": NOW,
+        "hold_expires_at": None,
+        "updated_at": NOW,
+    }
+
+
+def letter(number: int, sealed: bytes) -> dict[str, Any]:
+    return {
+        "kind": "mail",
+        "dedupe": f"mail:{number}",
+        "payload_sealed": sealed,
+        "attempts": 0,
+        "due_at": NOW,
+        "created_at": NOW,
+    }
+
+
+@pytest.mark.parametrize(("table", "row"), [(products, product), (orders, order)])
+def test_many_rows_arrive_as_single_ones_do(db: Database, table: Any, row: Any) -> None:
+    key = table.primary_key.columns.values()[0]
+    rows = [row(number) for number in range(MANY)]
+    for one in rows:
+        db.run(lambda tx, one=one: tx.insert(table, [one]))
+    singly = db.read(lambda tx: tx.all(select(table).order_by(key)))
+    db.run(lambda tx: tx.execute(table.delete()))
+    db.run(lambda tx: tx.insert(table, rows))
+    assert db.read(lambda tx: tx.all(select(table).order_by(key))) == singly
+    assert len(singly) == MANY
+
+
+def test_what_is_there_already_is_left_as_it_is(db: Database) -> None:
+    rows = [letter(number, b"first") for number in range(MANY)]
+    db.run(lambda tx: tx.insert_missing(outbox, rows))
+    more = [letter(number, b"second") for number in range(2 * MANY)]
+    db.run(lambda tx: tx.insert_missing(outbox, more))
+    found = db.read(lambda tx: tx.scalars(select(outbox.c.payload_sealed).order_by(outbox.c.outbox_id)))
+    assert found == [b"first"] * MANY + [b"second"] * MANY
+
+
+def test_a_refused_row_takes_all_of_them_back_and_its_values_are_told_to_nobody(db: Database) -> None:
+    rows = [product(number) | {"description": "a secret"} for number in range(MANY)]
+    with pytest.raises(DBAPIError) as refused:
+        db.run(
+            lambda tx: tx.insert(products, [*rows, {**rows[0], "product_id": "p-negative", "on_hand": -1}])
+        )
+    assert "a secret" not in str(refused.value)
+    assert db.read(lambda tx: tx.all(select(products))) == []
+
+
+def test_a_value_of_another_kind_is_refused(db: Database) -> None:
+    rows = [product(number) for number in range(MANY)]
+    rows[3]["created_at"] = "1 OR 1"
+    with pytest.raises(Exception, match=r"str|SQLite"):
+        db.run(lambda tx: tx.insert(products, rows))
+    assert db.read(lambda tx: tx.all(select(products))) == []
+
+
+def test_columns_that_only_bind_are_bound(db: Database) -> None:
+    rows = [
+        {"operator_id": "o", "action": "x", "subject": "s", "detail": {"텍스트": [1, None]}, "at": NOW}
+        for _ in range(MANY)
+    ]
+    db.run(lambda tx: tx.insert(audit, rows))
+    assert db.read(lambda tx: tx.scalars(select(audit.c.detail))) == [{"텍스트": [1, None]}] * MANY
