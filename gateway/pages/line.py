@@ -116,7 +116,7 @@ def line_values(
         "progress": way.percent,
         "track_x": way.x,
         "headlines": words.headlines(),
-        "leads": words.leads(),
+        "leads": words.leads(drawn=sale.draw is not None),
         "outlooks": words.outlooks(),
         "reasons": words.reasons(),
         "sentences": words.sentences(),

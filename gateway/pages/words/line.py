@@ -52,11 +52,15 @@ class LineWords(Figures):
             ("closed", _("The sale is over")),
         ]
 
-    def leads(self) -> list[tuple[str, str]]:
-        """The sentence below the headline: what happens next."""
+    def leads(self, *, drawn: bool = False) -> list[tuple[str, str]]:
+        """The sentence below the headline: what happens next. `drawn`: the places of the lobby are drawn by lot."""
         _ = self._gettext
+        in_lobby = _("When the sale starts, people are called in the order of their numbers.")
+        before_draw = _(
+            "When the sale starts, a draw gives everybody here a number. Being early or late makes no difference."
+        )
         return [
-            ("lobby", _("When the sale starts, people are called in the order of their numbers.")),
+            ("lobby", before_draw if drawn else in_lobby),
             ("waiting", _("We call people strictly in order. When it is your turn, this page tells you.")),
             (
                 "paused",
@@ -106,6 +110,7 @@ class LineWords(Figures):
             ("stock_held", _("Buyers in checkout have held what is left since {time}.")),
             ("rebuilding", _("After a fault at {time} the line is being put together again.")),
             ("drawing", _("The order of the lobby is being drawn. Nobody is called before it is published.")),
+            ("drawing", _("The sale started at {time}; the numbers are being drawn.")),
             ("no_history", _("The line has only just begun to move.")),
         ]
 
