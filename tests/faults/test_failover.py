@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 import redis
+from rq import Queue, SimpleWorker
+from rq.serializers import JSONSerializer
 
 from firstcome import clients
 from firstcome.doctor import Finding, sentinels
@@ -184,6 +186,11 @@ async def test_everybody_finds_the_own_place_at_a_replica_that_lost_the_last_sec
     await sale.room.leave(sale.sale_id, ticket_of("buyer2"))
     await sale.room.leave(sale.sale_id, ticket_of("buyer3"))
     assert (await look("buyer7")).state in ("waiting", "called")
+    queue = Queue("lanes", connection=clients.rq_redis(watched.url), serializer=JSONSerializer)
+    queue.enqueue("operator.add", 1, 2)
+    assert SimpleWorker([queue], connection=queue.connection, serializer=JSONSerializer).work(burst=True)
+    assert queue.count == 0, "RQ follows the Sentinels as well"
+    queue.connection.close()
     role = redis.Redis.from_url(watched.replica.url)
     assert role.role()[0] == b"master"
     role.close()

@@ -18,6 +18,7 @@ from redis.asyncio import Redis
 from shop.orders.entry import EntryLine
 from tests.model import laws, reference, steps
 from tests.model.books import Books
+from tests.model.places import Place as KnownPlace
 from tests.model.reference import Answer
 from tests.model.steps import NEWEST, NONE, Step
 from waiting_room.collector import Collector
@@ -375,7 +376,7 @@ _RECORD = (
 )
 
 
-def _record(place: reference.Place) -> dict[str, Any]:
+def _record(place: KnownPlace) -> dict[str, Any]:
     return {name: value for name in _RECORD if (value := getattr(place, name)) is not None}
 
 

@@ -392,3 +392,24 @@ async def test_the_lead_can_be_taken_only_when_it_is_free(sale: OneSale) -> None
     assert not await sale.room.take_lease(sale.sale_id, "another", 1_000)
     await sale.room.release_lease(sale.sale_id, LEADER)
     assert await sale.room.take_lease(sale.sale_id, "another", 1_000)
+
+
+async def test_an_estimate_goes_by_how_fast_slots_become_free_when_these_hold_the_line(sale: OneSale) -> None:
+    await sale.change(capacity=2)
+    names = [f"buyer{n}" for n in range(20)]
+    for name in names:
+        await sale.room.join(sale.sale_id, ticket_of(name))
+    await sale.tick()
+    for name in names[:8]:  # every ten seconds somebody gives a slot back: six a minute
+        await sale.pass_time(10, rate=10)
+        await sale.room.leave(sale.sale_id, ticket_of(name))
+    await sale.tick()
+    place = await sale.room.look(sale.sale_id, ticket_of(names[-1]))
+    assert place.ahead == 9
+    assert place.estimate is not None
+    assert place.estimate.low_s is not None
+    assert place.estimate.high_s is not None
+    assert place.estimate.low_s < 100 < place.estimate.high_s < 200, (
+        "at the set rate it would be a tenth of a second"
+    )
+    assert place.estimate.reason == "checkout_slow"
