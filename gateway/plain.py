@@ -63,6 +63,11 @@ def text_of(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
+def in_text(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    """All of them as text."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
+
+
 def cookies(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     """The request's cookies; ours need no quoting, so that none is undone."""
     text = text_of(headers, b"cookie")

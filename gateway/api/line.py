@@ -19,7 +19,7 @@ from gateway.api.accounts import address_of
 from gateway.bodies.line import LineBody, PassBody, TicketBody
 from gateway.documenting import refuses
 from gateway.identity import Principal
-from gateway.plain import Answer, Answerer, Header, Scope, cookies, headers_of, plain, text_of
+from gateway.plain import Answer, Answerer, Header, Scope, cookies, headers_of, in_text, plain, text_of
 from gateway.problems import problem_answer
 from gateway.refusals import GatewayRefused, NotSignedIn, UnknownSale, WrongRole
 from gateway.services import Services
@@ -120,7 +120,7 @@ def _place(services: Services, status: int, body: TicketBody, cookie_name: str |
     """The answer to whoever asked for a place; a browser is to keep the ticket as this cookie."""
     if cookie_name is None:
         return Answer(status, (_JSON, _NO_STORE), _encode(body))
-    fresh = _ticket_cookie(services, cookie_name, body.ticket).to_header(header="").encode()
+    fresh = identity.set_cookie(_ticket_cookie(services, cookie_name, body.ticket))
     return Answer(status, (_JSON, _NO_STORE, (b"set-cookie", fresh)), _encode(body))
 
 
@@ -163,11 +163,9 @@ async def challenge(sale: FromPath[str], services: NamedDependency[Services]) ->
 async def answer_join(services: Services, slug: str, scope: Scope) -> Answer:
     """PUT …/ticket: join, or come back."""
     headers = headers_of(scope)
-    bearer = text_of(headers, b"authorization")
-    if bearer is None:
-        await identity.guard_change(Request(scope, receive=_no_body))
     given = cookies(headers)
-    principal = identity.identify(services, "buyer", bearer, given)
+    principal = identity.identify(services, "buyer", text_of(headers, b"authorization"), given)
+    identity.require_own_page(services, in_text(headers), principal)
     if principal is not None:
         identity.buyer(principal)
     name = await _ticket_cookie_name(services, slug)
@@ -177,11 +175,6 @@ async def answer_join(services: Services, slug: str, scope: Scope) -> Answer:
     body, created = await line.join(services, slug, principal, shown, knock)
     in_browser = principal.via == "cookie" if principal is not None else bool(device)
     return _place(services, 201 if created else 200, body, name if in_browser else None)
-
-
-async def _no_body() -> Any:
-    """A join says nothing in its body; what is in there is not read."""
-    return {"type": "http.request", "body": b"", "more_body": False}
 
 
 @put(

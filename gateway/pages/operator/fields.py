@@ -24,6 +24,9 @@ from shop.sales.rules import SaleDraft
 NUMBERS = ("calls_per_minute", "capacity", "turn_window_s", "comeback_s", "hold_s", "pass_s")
 # What most sales leave as it is: folded away.
 FINE = frozenset({"turn_window_s", "comeback_s", "hold_s", "pass_s", "over_call_limit"})
+# Boxes to tick; a browser sends those that are ticked only.
+SWITCHES = ("guests", "challenge")
+ON = "yes"
 MOMENTS = ("lobby_opens_at", "opens_at", "closes_at")
 # Offered first; a browser adds its own, and any other name of the time zone database is understood.
 ZONES = (
@@ -60,6 +63,7 @@ def filled(sale: OperatorSaleBody, zone_name: str) -> Form:
         message_en=sale.message.en if sale.message else "",
     )
     form |= {name: str(getattr(sale, name)) for name in NUMBERS}
+    form |= {name: ON if getattr(sale, name) else "" for name in SWITCHES}
     form |= {name: getattr(sale, name).astimezone(zone).strftime(_LOCAL) for name in MOMENTS}
     for item in sale.items:
         form[f"allotted-{item.product_id}"] = str(item.allotted)
@@ -87,6 +91,7 @@ class Reader:
         """The values of these fields of a sale. Raises BadFields naming every field that cannot be read."""
         read: dict[str, Callable[[str], Any]] = dict.fromkeys(NUMBERS, self.whole)
         read |= dict.fromkeys(MOMENTS, self.moment)
+        read |= dict.fromkeys(SWITCHES, lambda name: self._form[name] == ON)
         read |= dict.fromkeys(("slug", "title", "mode"), lambda name: self._form[name].strip())
         read |= {"over_call_limit": self._factor, "message": self._message, "items": self._items}
         values = {name: read[name](name) for name in wanted}
@@ -190,5 +195,7 @@ def differing(form: Form, present: Form) -> list[tuple[str, str, str]]:
     return [
         (name, value, form[name])
         for name, value in present.items()
-        if name in form and name not in ("zone", "version") and form[name].strip() != value
+        if (name in form or name in SWITCHES)
+        and name not in ("zone", "version")
+        and form[name].strip() != value
     ]

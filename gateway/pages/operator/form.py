@@ -32,6 +32,7 @@ from shop.sales.rules import MODES, StaleVersion
 
 ALL_FIELDS = (
     *("slug", "title", "mode", *fields.MOMENTS, *fields.NUMBERS, "over_call_limit", "items", "message"),
+    *fields.SWITCHES,
 )
 
 

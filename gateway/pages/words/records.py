@@ -28,6 +28,8 @@ class RecordWords(Figures):
             "hold_s": _("Hold time, seconds"),
             "pass_s": _("Time in checkout, seconds"),
             "over_call_limit": _("Over-call limit"),
+            "guests": _("Devices without an account"),
+            "challenge": _("Only with a solved challenge"),
             "message_ko": "한국어",
             "message_en": "English",
             "items": _("Products and stock"),
