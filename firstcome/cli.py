@@ -27,6 +27,12 @@ class Fault(click.ClickException):
         click.echo(f"firstcome: {self.format_message()}", err=True)
 
 
+class TooSoon(Fault):
+    """Nothing to be done yet."""
+
+    exit_code = 3
+
+
 class WrongSettings(Fault):
     """Settings that cannot be used; every fault on a line of its own."""
 
@@ -209,6 +215,35 @@ def reconcile() -> None:
     if differences:
         raise Fault(f"The books do not add up: {len(differences)} differences.")
     click.echo("The books add up.")
+
+
+@verb("verify-draw")
+@click.argument("source")
+@click.option("--list", "list_source", help="address or file of the list, where SOURCE does not lead there")
+@click.option("--ticket", help="also print the place of this ticket id")
+def verify_draw(source: str, list_source: str | None, ticket: str | None) -> None:
+    """Recompute a draw from public data alone.
+
+    SOURCE is a sale's page, the address of its draw (…/api/v1/sales/SALE/draw) or a file with what that answers. Exit codes: 0 the
+    draw is what was promised, 1 it is not or cannot be read, 3 it has not taken place yet.
+    """
+    from firstcome import verify_draw as verifying
+
+    try:
+        verdict = verifying.verify(source, list_source, ticket)
+    except verifying.Unreadable as fault:
+        raise Fault(str(fault)) from None
+    except verifying.NotPublic as fault:
+        raise TooSoon(str(fault)) from None
+    for sentence in verdict.faults:
+        click.echo(sentence, err=True)
+    if verdict.faults:
+        raise Fault("This draw is not what was promised.")
+    click.echo(
+        f"The draw of {verdict.sale} is what was promised: {verdict.size} tickets in the order of their scores."
+    )
+    if verdict.place is not None:
+        click.echo(f"{ticket} stands at {verdict.place:g}.")
 
 
 @verb("demo")

@@ -157,6 +157,7 @@ def _introduce(settings: Settings) -> None:
     lines = [
         "",
         f"  The sale      {base}/sales/{demo_data.SLUG}",
+        f"  The draw      {base}/sales/{demo_data.DRAW_SLUG}",
         f"  Orders        {base}/orders",
         f"  Mail          {base}/demo/mail",
         f"  Operator      {base}/operator",

@@ -1,4 +1,5 @@
-"""What a demo is filled with: four products, fifty buyers, two operators and one open sale. The names are stable.
+"""What a demo is filled with: four products, fifty buyers, two operators, an open sale and a draw whose lobby is open. The names are
+stable.
 
 Every start makes sure that all of it is there. Knows the shop's use cases and nothing of servers and processes.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from sqlalchemy import select, update
 
 from firstcome import wiring
 from firstcome.settings import Settings
+from gateway.draws import Draws
 from gateway.identity import Sessions
 from shop.accounts.kit import AccountKit
 from shop.accounts.operators import create_operator
@@ -26,11 +28,14 @@ from shop.accounts.sessions import SignedIn
 from shop.accounts.signup import create_verified_account
 from shop.sales.create import create_sale
 from shop.sales.reading import Sale, sale_by_slug
-from shop.sales.rules import Control, ItemDraft, SaleDraft, UnknownSale
+from shop.sales.rules import DRAW, Control, ItemDraft, SaleDraft, UnknownSale
 from shop.storage.database import Database, Tx
 from shop.storage.tables import operators, products, sales, sessions
 
-SLUG = "demo"
+SLUG, DRAW_SLUG = "demo", "draw"
+# A draw is open to its lobby for so long; one with less than half a minute left is over for whoever comes.
+LOBBY_LASTS = timedelta(minutes=8)
+TOO_SHORT = timedelta(seconds=30)
 BUYERS = 50
 BUYER_PASSWORD = "demo-buyer-pass"
 OPERATOR_PASSWORD = "demo-operator-pass"
@@ -102,13 +107,15 @@ WARES = (
 
 
 def prepare(settings: Settings) -> None:
-    """Make sure of products, people and an open `demo` sale with stock. Raises the shop's Unavailable."""
+    """Make sure of products, people, an open `demo` sale with stock and a `draw` whose lobby is open. Raises the shop's Unavailable."""
     db, kit = wiring.database(settings), wiring.account_kit(settings)
     try:
         _people(db, kit)
         db.run(_fill_shelves)
-        if not db.run(_make_way):
-            _open_sale(db, settings)
+        if not db.run(_make_way, SLUG, _is_open):
+            _create(db, settings, _open_sale)
+        if not db.run(_make_way, DRAW_SLUG, _is_in_lobby):
+            _create(db, settings, _draw)
     finally:
         db.dispose()
 
@@ -199,15 +206,15 @@ def _fill_shelves(tx: Tx) -> None:
         tx.execute(update(products).where(short).values(on_hand=ware.shelf))
 
 
-def _make_way(tx: Tx) -> bool:
-    """Whether the `demo` sale is open with stock; one that is not gets another slug."""
+def _make_way(tx: Tx, wanted: str, is_good: Callable[[Sale, datetime], bool]) -> bool:
+    """Whether the sale of this slug is good for a demo; one that is not gets another slug."""
     try:
-        sale = sale_by_slug(tx, SLUG)
+        sale = sale_by_slug(tx, wanted)
     except UnknownSale:
         return False
-    if _is_open(sale, tx.now):
+    if is_good(sale, tx.now):
         return True
-    slug = _free_slug(tx, f"{SLUG}-{tx.now:%Y-%m-%d}")
+    slug = _free_slug(tx, f"{wanted}-{tx.now:%Y-%m-%d}")
     tx.execute(
         update(sales).where(sales.c.sale_id == sale.sale_id).values(slug=slug, version=sales.c.version + 1)
     )
@@ -217,6 +224,11 @@ def _make_way(tx: Tx) -> bool:
 def _is_open(sale: Sale, now: datetime) -> bool:
     free = any(item.held + item.sold < item.allotted for item in sale.items)
     return sale.control is Control.RUNNING and sale.opens_at <= now < sale.closes_at and free
+
+
+def _is_in_lobby(sale: Sale, now: datetime) -> bool:
+    lobby = sale.lobby_opens_at <= now < sale.opens_at - TOO_SHORT
+    return sale.mode == DRAW and sale.control is Control.RUNNING and lobby
 
 
 def _free_slug(tx: Tx, wanted: str) -> str:
@@ -230,7 +242,7 @@ def _free_slug(tx: Tx, wanted: str) -> str:
     return slug
 
 
-def _open_sale(db: Database, settings: Settings) -> None:
+def _create(db: Database, settings: Settings, draft_at: Callable[[datetime], SaleDraft]) -> None:
     def people_and_time(tx: Tx) -> tuple[str, datetime]:
         operator_id: str = tx.scalar(
             select(operators.c.operator_id)
@@ -240,7 +252,18 @@ def _open_sale(db: Database, settings: Settings) -> None:
         return operator_id, tx.now
 
     operator_id, now = db.read(people_and_time)
-    draft = SaleDraft(
+    create_sale(
+        db,
+        operator_id,
+        draft_at(now),
+        ticket_key_id=settings.keyring.active,
+        min_turn_window_s=settings.turn_floor_s,
+        make_draw=Draws(wiring.vault(settings)).make,
+    )
+
+
+def _open_sale(now: datetime) -> SaleDraft:
+    return SaleDraft(
         slug=SLUG,
         title="봄 장날 · Spring market day",
         lobby_opens_at=now - timedelta(minutes=10),
@@ -255,6 +278,17 @@ def _open_sale(db: Database, settings: Settings) -> None:
         calls_per_minute=600,
         capacity=200,
     )
-    create_sale(
-        db, operator_id, draft, ticket_key_id=settings.keyring.active, min_turn_window_s=settings.turn_floor_s
+
+
+def _draw(now: datetime) -> SaleDraft:
+    return SaleDraft(
+        slug=DRAW_SLUG,
+        title="달항아리 추첨 · Moon jar draw",
+        mode=DRAW,
+        lobby_opens_at=now - timedelta(seconds=1),
+        opens_at=now + LOBBY_LASTS,
+        closes_at=now + timedelta(days=7),
+        items=(ItemDraft(product_id="moon-jar", allotted=6, limit_per_buyer=1),),
+        calls_per_minute=600,
+        capacity=50,
     )

@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from bisect import bisect_left
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 from waiting_room.ticket import ID_LENGTH
 
@@ -26,6 +28,8 @@ FORMULA = "(first 8 bytes, big-endian, of hmac_sha256(seed, ticket_id)) >> 12; t
 _PURPOSE = b"firstcome-draw-1"
 _LINE_LENGTH = ID_LENGTH + 1
 _PARTS = 1_000_000
+_LINE = re.compile(rb"[A-Za-z0-9_-]{14}\n")
+MOST_FAULTS = 10
 
 
 def commitment(sale_id: str, seed: bytes) -> str:
@@ -39,8 +43,11 @@ def score(seed: bytes, ticket_id: str) -> int:
 
 
 def lot(seed: bytes, ticket_id: str) -> str:
-    """The score as a place in [0, 1), as text from which the very same place is read again."""
-    return repr(score(seed, ticket_id) / SCALE)
+    """The place in a lobby, as text from which the very same place is read again: the score over SCALE, less 1.
+
+    So it lies in [-1, 0), before every number, and before every place between number 1 and nothing.
+    """
+    return repr(score(seed, ticket_id) / SCALE - 1)
 
 
 def hash_of_list(text: bytes) -> str:
@@ -54,6 +61,18 @@ class Entry:
 
     ticket_id: str
     place: float
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a shop says about a draw that took place, beside its list."""
+
+    sale_id: str
+    commitment: str
+    seed: bytes = field(repr=False)
+    size: int
+    list_hash: str
+    addendum: tuple[Entry, ...] = ()
 
 
 class DrawList:
@@ -86,3 +105,44 @@ class DrawList:
 
     def _key(self, ticket_id: str) -> tuple[int, bytes]:
         return score(self._seed, ticket_id), ticket_id.encode()
+
+
+def faults_of(published: Published, text: bytes) -> Iterator[str]:
+    """What is wrong with a draw and its list, a sentence each, at most MOST_FAULTS about the list's order; nothing for a true one."""
+    if commitment(published.sale_id, published.seed) != published.commitment:
+        yield "The seed is not the one that was committed to before the lobby opened."
+    if hash_of_list(text) != published.list_hash:
+        yield "The list is not the one whose hash was published."
+    lines = text.splitlines(keepends=True)
+    strange = [number for number, line in enumerate(lines, 1) if not _LINE.fullmatch(line)]
+    if strange:
+        yield f"Line {strange[0]} of the list is no ticket."
+        return
+    if len(lines) != published.size:
+        yield f"The list has {len(lines)} tickets, not {published.size}."
+    yield from _faults_of_order(published.seed, [line[:-1].decode() for line in lines])
+    yield from _faults_of_addendum(published, DrawList(published.seed, text))
+
+
+def _faults_of_order(seed: bytes, tickets: list[str]) -> Iterator[str]:
+    found, before = 0, (-1, b"")
+    for number, ticket in enumerate(tickets, 1):
+        key = score(seed, ticket), ticket.encode()
+        if key == before:
+            yield f"Number {number}, {ticket}, stands on the list twice."
+        elif key < before:
+            yield f"Number {number}, {ticket}, has a lower score than the ticket before it."
+        found += key <= before
+        before = key
+        if found == MOST_FAULTS:
+            yield "And perhaps more."
+            return
+
+
+def _faults_of_addendum(published: Published, drawn: DrawList) -> Iterator[str]:
+    for entry in published.addendum:
+        place = drawn.place(entry.ticket_id)
+        if place == int(place):
+            yield f"{entry.ticket_id} is in the addendum although it is number {int(place)} of the list."
+        elif place != entry.place:
+            yield f"{entry.ticket_id} of the addendum belongs at {place}, not at {entry.place}."

@@ -76,7 +76,7 @@ class Drawing:
         until = time.monotonic() + SLICE_S
         while True:
             end = await self._books.list_end(self._sale_id)
-            after = lot(book.seed, end.last) if end.last else -1
+            after = lot(book.seed, end.last) if end.last else -2
             page = await self._step("lobby", after, end.last, PAGE)
             if page is None:
                 return False

@@ -61,8 +61,8 @@ def _line(here: Stage, waiting: int) -> list[bytes]:
     """The polls of some people, from front to end, of a line of that length."""
     sale = here.open_sale()
     here.await_line(sale)
-    polls = polls_of(here, sale, waiting).path.read_bytes().split(b"\0")
-    return polls[:: max(1, len(polls) // 1_000)]
+    polls = polls_of(here, sale, waiting, every=max(1, waiting // SHALLOW))
+    return polls.path.read_bytes().split(b"\0")
 
 
 def _p99_ms(here: Stage, requests: list[bytes], pace: float) -> float:

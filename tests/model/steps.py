@@ -33,6 +33,15 @@ class Leave:
 
 
 @dataclass(frozen=True, slots=True)
+class Adopt:
+    """A guest's place moves to an account."""
+
+    guest: int
+    account: int
+    shown: int = NEWEST
+
+
+@dataclass(frozen=True, slots=True)
 class Extend:
     buyer: int
 
@@ -145,7 +154,7 @@ class Confirm:
 
 
 Step = (
-    Join | Look | Leave | Extend | Claim | Order | Outcome | Tick | SameTick | PassTime
+    Join | Look | Leave | Adopt | Extend | Claim | Order | Outcome | Tick | SameTick | PassTime
     | Control | Pace | Stock | ClockStep | NextBlock | CopyLog | Lose | Save | FailOver | Restart | Confirm
 )  # fmt: skip
 
@@ -197,6 +206,7 @@ def _weighed(chance: random.Random, buyers: int) -> list[tuple[Callable[[], Step
         (lambda: Outcome(buyer(), chance.choice(("paid", "ended", "rejected")), nth_pass()), 6),
         (lambda: Tick(chance.choice((0, 200, 1_000)), few()), 14),
         (SameTick, 2),
+        (lambda: Adopt(buyer(), buyer(), shown()), 2),
         (lambda: PassTime(chance.choice((1, 2, 3, 5, 8)), few()), 6),
         (lambda: NextBlock(chance.choice((1, 3, 30))), 2),
         (CopyLog, 3),

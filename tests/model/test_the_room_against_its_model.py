@@ -68,6 +68,8 @@ SLIPS = [
     ("_shared", "phase_of(settings, stock, math.max(now, room.wall_ms),", "phase_of(settings, stock, now,"),
     ("relay", "if not is_later(told, known) then return end", ""),
     ("relay", "math.max(0, record.exp * 1000 - now)", "settings.pass_ms"),
+    ("adopt", "math.max(theirs.turn, theirs.state == 'called' and had + 1 or had)", "theirs.turn"),
+    ("adopt", "    redis.call('ZREM', key, ticket)\n", ""),
     ("confirm", "'turns_before', ARGV[6]", "'turns_before', '0'"),
 ]  # fmt: skip
 

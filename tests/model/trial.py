@@ -16,7 +16,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from shop.orders.entry import EntryLine
-from tests.model import laws, reference, steps
+from tests.model import guests, laws, reference, steps
 from tests.model.books import Books
 from tests.model.places import Place as KnownPlace
 from tests.model.reference import Answer
@@ -137,6 +137,8 @@ class Trial:
         match step:
             case steps.Join(buyer, shown) | steps.Look(buyer, shown) | steps.Leave(buyer, shown):
                 return await self._with_ticket(step, self._buyer(buyer), shown)
+            case steps.Adopt(guest, account, which) if guest != account:
+                return await self._adopt(self._buyer(guest), self._buyer(account), which)
             case steps.Extend(buyer):
                 who = self._buyer(buyer)
                 expected = self.model.extend(who.ticket_id, self.now_ms)
@@ -190,6 +192,13 @@ class Trial:
         ):
             buyer.tickets.append(held)
         return expected, got
+
+    async def _adopt(self, guest: Buyer, buyer: Buyer, which: int) -> tuple[Answer, Answer]:
+        shown = guest.shown(which)
+        ticket = Ticket(self.sale_id, guest.ticket_id, *shown) if shown else None
+        expected = guests.adopt(self.model, guest.ticket_id, buyer.ticket_id, shown)
+        got = await _answer(self.room.adopt(self.sale_id, guest.ticket_id, buyer.ticket_id, ticket))
+        return expected, {"adopted": got} if isinstance(got, bool) else got
 
     async def _claim(self, buyer: Buyer, account_id: str) -> tuple[Answer, Answer]:
         expected = self.model.claim(buyer.ticket_id, account_id, "k1", self.now_ms)

@@ -52,7 +52,7 @@ local MODES = words('fifo', 'draw')
 local CONTROLS = words('draft', 'running', 'paused', 'halted', 'draining', 'closed', 'cancelled')
 
 -- A draw goes through these stages (field `draw` of the room; none in a FIFO sale):
---   lobby      places are draw scores in [0, 1), and nothing shows them
+--   lobby      places are draw scores less 1, so in [-1, 0), and nothing shows them
 --   gathering  a store that is lost had opened it: whoever was in its lobby comes back before the list is made
 --   drawing    opened; the leader stores the list of the lobby
 --   listed     the list is public; the lobby's scores become numbers
@@ -70,7 +70,7 @@ end
 
 -- Nothing shows a place of a draw before all of them are numbers.
 local function is_hidden(room, place)
-  return room.draw ~= '' and (room.draw ~= 'drawn' or place < 1)
+  return room.draw ~= '' and (room.draw ~= 'drawn' or place < 0)
 end
 
 -- The same function as waiting_room.window.phase; a test compares them. `unopened`: a draw whose opening was not written yet.
@@ -156,14 +156,14 @@ end
 local function numbers_given(sale)
   local given = sale.room.next_number - 1
   if sale.room.draw == '' then return given end
-  return sale.room.draw == 'lobby' and 1 or arrival_place(sale.room, given)
+  return sale.room.draw == 'lobby' and 0 or arrival_place(sale.room, given)
 end
 
 -- The place that a ticket of an earlier store stands for, nil for none. `number` is its number; in a draw 0 for a ticket of the
--- lobby, whose place is its draw score, or minus the count of one that arrived before the list was public.
-local function place_told(sale, number, score)
+-- lobby, whose place its draw score tells, or minus the count of one that arrived before the list was public.
+local function place_told(sale, number, lot)
   local room = sale.room
-  if room.draw ~= '' and number == 0 then return score end
+  if room.draw ~= '' and number == 0 then return lot end
   if room.draw ~= '' and number < 0 then
     return -number < room.next_number and arrival_place(room, -number) or nil
   end
@@ -173,7 +173,7 @@ end
 
 -- Whether who stands in the line already stands no further behind. In the line a ticket of the lobby has its number by now.
 local function stands_before(sale, stands, place)
-  return stands <= place or (place < 1 and has_list(sale.room) and stands < sale.room.lobby_size + 1)
+  return stands <= place or (place < 0 and has_list(sale.room) and stands < sale.room.lobby_size + 1)
 end
 
 -- A number above all that were called, whose holder does not wait at it any more; where the place shows no number, the ticket.
@@ -187,9 +187,9 @@ end
 -- A ticket that an earlier store gave out goes back to its own place, unless this one knows better: the buyer holds a turn, a pass
 -- or a purchase, stands further ahead already, or the place has ended (`ended`: the highest number known to have done so).
 -- A ticket of the present store says nothing that the store would not know.
-local function take_back(sale, ticket, number, store_id, score)
+local function take_back(sale, ticket, number, store_id, lot)
   if not store_id or store_id == '' or store_id == sale.room.store_id then return end
-  local place = place_told(sale, tonumber(number or '') or 0, tonumber(score or ''))
+  local place = place_told(sale, tonumber(number or '') or 0, tonumber(lot or ''))
   if not place then return end
   local record = record_of(ticket)
   if record then
@@ -218,7 +218,7 @@ end
 -- has the upper one for its number, and keeps the mark of the lobby: only its draw score tells where exactly.
 local function tell_place(seen, room, place)
   local number = math.ceil(place)
-  if place > ARRIVALS then seen.mark = ARRIVALS - place else seen.mark = place == number and place or 0 end
+  if place > ARRIVALS then seen.mark = ARRIVALS - place else seen.mark = place > 0 and place == number and place or 0 end
   if not is_hidden(room, place) then seen.number = number end
 end
 

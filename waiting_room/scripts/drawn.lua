@@ -16,6 +16,6 @@ local arrived = redis.call('ZRANGEBYSCORE', LINE, '(' .. whole(ARRIVALS), '+inf'
 for at = 1, #arrived, 2 do
   redis.call('ZADD', LINE, exact(arrival_place(room, tonumber(arrived[at + 1]) - ARRIVALS)), arrived[at])
 end
-if #arrived / 2 == tonumber(ARGV[2]) or redis.call('ZCOUNT', LINE, '-inf', '(1') > 0 then return 'more' end
+if #arrived / 2 == tonumber(ARGV[2]) or redis.call('ZCOUNT', LINE, '-inf', '(0') > 0 then return 'more' end
 redis.call('HSET', ROOM, 'draw', 'drawn')
 return 'drawn'

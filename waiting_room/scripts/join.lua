@@ -1,7 +1,7 @@
 -- Join the line, or come back to one's place: idempotent, and the only giver of numbers.
 --
 -- KEYS  1–18 as in _shared.lua, and last: joins of this minute by network, mark of the spent proof, pause of the network
--- ARGV  1 ticket id   2, 3 number and store id of the ticket that was shown, 0 and '' without one   4 draw score, '' in a FIFO sale
+-- ARGV  1 ticket id   2, 3 number and store id of the ticket that was shown, 0 and '' without one   4 place in a lobby, '' in a FIFO sale
 --       5 tag of the network, '' for one that is not counted   6 places a minute that it may have without a proof
 --       7 life of the proof, ms, 0 without one   8 time between two that come in by a pause, ms, 0 for another proof
 -- Returns  the sight of the ticket (JSON), with `created` for a new number and `rejoined` for a missed turn's return, or

@@ -1,7 +1,7 @@
 -- Give a place up: out of the line, or out of the slot, which is free at once. Leaving twice, or without a place, changes nothing.
 --
 -- KEYS  1–18 as in _shared.lua
--- ARGV  1 ticket id   2, 3 number and store id of the ticket that was shown, 0 and '' without one   4 draw score, '' in a FIFO sale
+-- ARGV  1 ticket id   2, 3 number and store id of the ticket that was shown, 0 and '' without one   4 place in a lobby, '' in a FIFO sale
 -- Returns  'left', or 'order_open', 'unconfirmed', 'unpublished'
 -- Cost  O(log line)
 

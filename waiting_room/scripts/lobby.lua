@@ -1,7 +1,7 @@
 -- Read the next page of a draw's lobby, in the order of the draw. Changes nothing.
 --
 -- KEYS  1–14 as in _shared.lua
--- ARGV  1 token of the controller   2, 3 draw score and id of the ticket before the page, -1 and '' for the first   4 most tickets
+-- ARGV  1 token of the controller   2, 3 place and id of the ticket before the page, -2 and '' for the first   4 most tickets
 -- Returns  {"tickets": "id\nid\n…"} (JSON), no ids at the end of the lobby, or
 --          'not_drawing' (the list is not to be made just now), 'not_leader', 'unconfirmed', 'unpublished'
 -- Cost  O(log line + page)
@@ -14,10 +14,10 @@ local sale, fault = read_sale()
 if not sale then return fault end
 if sale.room.draw ~= 'drawing' then return 'not_drawing' end
 
-local score, most, page = tonumber(ARGV[2]), tonumber(ARGV[4]), {}
-local found = redis.call('ZRANGEBYSCORE', LINE, ARGV[2], '(1', 'WITHSCORES', 'LIMIT', 0, most + SPARE)
+local last, most, page = tonumber(ARGV[2]), tonumber(ARGV[4]), {}
+local found = redis.call('ZRANGEBYSCORE', LINE, ARGV[2], '(0', 'WITHSCORES', 'LIMIT', 0, most + SPARE)
 for at = 1, #found, 2 do
-  local behind = tonumber(found[at + 1]) > score or found[at] > ARGV[3]
+  local behind = tonumber(found[at + 1]) > last or found[at] > ARGV[3]
   if behind and #page < most then page[#page + 1] = found[at] .. '\n' end
 end
 return cjson.encode({tickets = table.concat(page)})

@@ -1,7 +1,7 @@
 -- Look at a ticket: a poll. The first one after the call marks the ticket seen; after a loss it brings the place back.
 --
 -- KEYS  1–18 as in _shared.lua
--- ARGV  1 ticket id   2, 3 number and store id of the ticket that was shown, 0 and '' without one   4 draw score, '' in a FIFO sale
+-- ARGV  1 ticket id   2, 3 number and store id of the ticket that was shown, 0 and '' without one   4 place in a lobby, '' in a FIFO sale
 -- Returns  the sight of the ticket (JSON), or 'no_ticket', 'unconfirmed', 'unpublished'
 -- Cost  O(log line); about 12 commands, none of them writes but for a ticket just called, or back after a loss.
 

@@ -19,9 +19,9 @@ end
 for at = 3, #ARGV, 2 do
   local ticket, place = ARGV[at], tonumber(ARGV[at + 1])
   local stands = tonumber(redis.call('ZSCORE', LINE, ticket) or '')
-  if stands and stands < 1 then
+  if stands and stands < 0 then
     redis.call('ZADD', LINE, ARGV[at + 1], ticket)
     if place ~= math.floor(place) then log(sale, 'addendum', ticket, {number = place, turn = 0}, ARGV[at + 1]) end
   end
 end
-return whole(redis.call('ZCOUNT', LINE, '-inf', '(1'))
+return whole(redis.call('ZCOUNT', LINE, '-inf', '(0'))

@@ -36,14 +36,14 @@ local function open_the_draw()
   local due = room.draw == 'gathering' or (room.draw == 'lobby' and going_on and room.wall_ms >= settings.opens_at_ms)
   if not due or room.wall_ms < room.settled_ms then return end
   if room.opened_ms == 0 then room.opened_ms = room.wall_ms end
-  room.draw, room.lobby_size = 'drawing', redis.call('ZCOUNT', LINE, '-inf', '(1')
+  room.draw, room.lobby_size = 'drawing', redis.call('ZCOUNT', LINE, '-inf', '(0')
   redis.call('HSET', ROOM, 'draw', room.draw, 'opened_ms', whole(room.opened_ms), 'lobby_size', whole(room.lobby_size))
   phase = phase_now(settings, stock, room, now)
 end
 
 -- Tickets of a draw's lobby that have no number, though the list is public: after a loss they come one by one.
 local function unnumbered()
-  return has_list(room) and redis.call('ZCOUNT', LINE, '-inf', '(1') or 0
+  return has_list(room) and redis.call('ZCOUNT', LINE, '-inf', '(0') or 0
 end
 
 local function due(key, clock)

@@ -9,5 +9,5 @@ if redis.call('GET', KEYS[14]) ~= ARGV[1] then return 'not_leader' end
 local sale, fault = read_sale()
 if not sale then return fault end
 if not has_list(sale.room) then return 'not_listed' end
-local found = redis.call('ZRANGEBYSCORE', LINE, '-inf', '(1', 'LIMIT', 0, ARGV[2])
+local found = redis.call('ZRANGEBYSCORE', LINE, '-inf', '(0', 'LIMIT', 0, ARGV[2])
 return cjson.encode({tickets = #found > 0 and table.concat(found, '\n') .. '\n' or ''})
