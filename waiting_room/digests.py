@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 import msgspec
+import structlog
 
 from waiting_room.digest import Digest, callable_since, is_secret, locate, waits_at
 from waiting_room.estimate import Estimate
@@ -22,6 +23,8 @@ from waiting_room.polling import PollLimits
 from waiting_room.refusals import RoomUnavailable
 from waiting_room.room import Room
 from waiting_room.ticket import Ticket
+
+log = structlog.get_logger(__name__)
 
 EVERY_S = 0.2
 # The leader writes five times a second; a digest that stays the same for longer has no leader, and Redis tells the truth.
@@ -69,8 +72,12 @@ class Digests:
             begun = self._clock()
             with suppress(Exception):
                 wanted = list(sale_ids())
-            with suppress(RoomUnavailable):
+            try:
                 await self.renew(wanted)
+            except RoomUnavailable:
+                pass  # told to the log where Redis is asked
+            except Exception:  # a digest that cannot be read: polls ask Redis, and the next one may be better
+                log.exception("digest_unreadable")
             await asyncio.sleep(max(EVERY_S / 4, EVERY_S - (self._clock() - begun)))
 
     async def look_again(self, sale_id: str) -> None:
