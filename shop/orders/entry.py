@@ -16,12 +16,13 @@ class EntryLine(msgspec.Struct, frozen=True, kw_only=True):
     quantity: int
 
 
-class OrderEntry(msgspec.Struct, frozen=True, kw_only=True):
+class OrderEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One accepted order, exactly as it was pushed onto the lane.
 
     `accepted_no` counts the accepted orders of the sale; `accepted_at_ms` is unix milliseconds by the store's clock;
     `pass_exp_ms` is the end of the pass in unix milliseconds; `fingerprint` is the hash of the request body behind the
-    Idempotency-Key.
+    Idempotency-Key. `late`: the payment whose money came after the order's hold was over; the order is decided once more, as one
+    that comes now.
     """
 
     order_id: str
@@ -32,8 +33,14 @@ class OrderEntry(msgspec.Struct, frozen=True, kw_only=True):
     lines: list[EntryLine]
     address_id: str | None
     fingerprint: str
+    late: str | None = None
     accepted_no: int
     accepted_at_ms: int
+
+    @property
+    def lane_id(self) -> str:
+        """What the entry is known by in its lane."""
+        return self.late or self.order_id
 
 
 _encoder = msgspec.json.Encoder()
