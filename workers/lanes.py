@@ -152,8 +152,9 @@ class Lanes:
 
         Raises `LaneRecovering` while the store is not confirmed, or `LaneUnavailable`.
         """
-        head = [encode_entry(entry), entry.order_id, ticket_of(entry.pass_jti), entry.pass_jti]
-        args = [*head, entry.accepted_no, self._slot_grace_ms, RECORD_S, BELL_MS]
+        head = [entry.order_id, ticket_of(entry.pass_jti), entry.pass_jti]
+        limits = [self._slot_grace_ms, RECORD_S, BELL_MS]
+        args: list[str | int | bytes] = [encode_entry(entry), *head, entry.accepted_no, *limits]
         try:
             reply = await self._restore(keys=_restore_keys(entry), args=args)
         except RedisError as error:
