@@ -48,7 +48,8 @@ called), `window_sum` and `freed_sum` (calls and freed slots in the last 60 s), 
 who left, from the line too), `gate` and `gate_since_ms`, `rate_lowered_ms`,
 `capacity_lowered_ms`, `tick_id` and `tick_reply`. After a loss: `lost_ms` (when it was confirmed) and `settled_ms` (from when places
 are shown), unix ms; `turns_before` (turns up to this one may have been given); `unknown_slots` count as taken until
-`unknown_until_ms`, nobody is called until `quiet_until_ms` (sale clock). Only this package writes it.
+`unknown_until_ms`, nobody is called until `quiet_until_ms` (sale clock). Of a draw: `draw` (its stage, scripts/_shared.lua),
+`opened_ms` (when its lobby closed, unix ms), `lobby_size` (length of its list). Only this package writes it.
 
 **Who else writes the room's keys.** `workers/scripts/accept.lua`: an accepted order moves its ticket from `shopping` to `ordering`
 with backstop `clock_ms + hold_ms + grace`, which `workers.slots` puts off while the order lives; a ticket in neither set has given
