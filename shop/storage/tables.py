@@ -240,6 +240,15 @@ draw_pages = Table(  # the list of a draw: ids in the order of their scores, eac
     PrimaryKeyConstraint("sale_id", "page"),
 )
 
+number_marks = Table(  # about once a second while people join: up to which number the line had given
+    "number_marks",
+    metadata,
+    Column("sale_id", Id(), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("at", Instant, nullable=False),
+    PrimaryKeyConstraint("sale_id", "number"),
+)
+
 call_log = Table(  # copied from Redis: every call, claim, miss, lapse and freed slot
     "call_log",
     metadata,
