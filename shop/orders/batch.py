@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sqlalchemy import Row, delete, select, update
+from sqlalchemy import Row, case, delete, select, update
 
 from shop.accounts.addresses import address_for_order
 from shop.errors import ShopError
@@ -117,15 +117,17 @@ def decide_batch(
     cases: dict[str, Case] = {}
     for entry in entries:
         if entry.late is not None:
-            case = lock_late(tx, entry.late)
-            if case is None:
+            found = lock_late(tx, entry.late)
+            if found is None:
                 continue  # it was decided meanwhile: the next reading passes it over
-            cases[entry.late] = case
+            cases[entry.late] = found
         judgement = facts.books.judge(entry)
         facts.books.take(entry, judgement)
         judged.append((entry, judgement))
         if time.monotonic() >= until:
             break
+    if not judged:
+        return BatchResult()
     again = [(entry, judgement) for entry, judgement in judged if entry.late is not None]
     movements = _write_late(tx, again, cases, vault)
     return _write(tx, sale_id, seq, judged, facts, vault, movements)
@@ -136,9 +138,9 @@ def reject_failed(tx: Tx, sale_id: str, seq: int, entry: OrderEntry, vault: Vaul
     currency = tx.scalar(select(sale_items.c.currency).where(sale_items.c.sale_id == sale_id)) or "XXX"
     judgement = Judgement(OrderState.REJECTED, RejectReason.FAILED, ())
     if entry.late is not None:
-        case = lock_late(tx, entry.late)
-        if case is not None:
-            _write_late(tx, [(entry, judgement)], {entry.late: case}, vault)
+        found = lock_late(tx, entry.late)
+        if found is not None:
+            _write_late(tx, [(entry, judgement)], {entry.late: found}, vault)
         _advance(tx, sale_id, seq, [entry])
         return BatchResult([_decision(entry, judgement, None)])
     tx.insert(orders, [_order_row(tx, entry, judgement, seq + 1, currency)])
@@ -206,8 +208,10 @@ def _write_late(
 
 def _advance(tx: Tx, sale_id: str, seq: int, decided: Sequence[OrderEntry]) -> None:
     cursor = update(lanes).where(lanes.c.sale_id == sale_id, lanes.c.seq == seq)
+    last = max(entry.accepted_no for entry in decided)
+    further = case((lanes.c.accepted_no < last, last), else_=lanes.c.accepted_no)
     numbers = sum(entry.late is None for entry in decided)
-    if tx.execute(cursor.values(seq=seq + numbers)).rowcount != 1:
+    if tx.execute(cursor.values(seq=seq + numbers, accepted_no=further)).rowcount != 1:
         raise Contended(f"the lane of {sale_id} was moved by somebody else", retry_after_s=1)
     tx.execute(
         delete(lane_attempts).where(lane_attempts.c.order_id.in_([entry.lane_id for entry in decided]))
