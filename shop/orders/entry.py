@@ -7,6 +7,7 @@ whoever decides it works on this struct.
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 class EntryLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,13 +18,13 @@ class EntryLine(msgspec.Struct, frozen=True, kw_only=True):
     unit_price: int = 0
 
 
-class OrderEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class OrderEntry(msgspec.Struct, frozen=True, kw_only=True):
     """One accepted order, exactly as it was pushed onto the lane.
 
     `accepted_no` counts the accepted orders of the sale; `accepted_at_ms` is unix milliseconds by the store's clock;
     `pass_exp_ms` is the end of the pass in unix milliseconds; `fingerprint` is the hash of the request body behind the
     Idempotency-Key. Prices, `receipt_key` and `good_until_ms` (unix milliseconds) are there for the receipt: it is made of the entry
-    alone, so that a repeated request gets the same one whatever the shop has changed since. `late`: the payment whose money came
+    alone, so that a repeated request gets the same one whatever the shop has changed since. `late_payment` (`late` in the lane): the payment whose money came
     after the hold was over; the order is decided once more, as one that comes now.
     """
 
@@ -37,9 +38,14 @@ class OrderEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     fingerprint: str
     receipt_key: str = ""
     good_until_ms: int = 0
-    late: str | None = None
+    late_payment: str | UnsetType = msgspec.field(name="late", default=UNSET)
     accepted_no: int
     accepted_at_ms: int
+
+    @property
+    def late(self) -> str | None:
+        """The payment that has the order decided once more; None of an order that comes for the first time."""
+        return self.late_payment or None
 
     @property
     def lane_id(self) -> str:

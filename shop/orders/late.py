@@ -99,7 +99,7 @@ def _entry(row: Any, lines: list[EntryLine], now_ms: int) -> OrderEntry:
         lines=lines,
         address_id=None,  # the order has its own copy of it
         fingerprint="",
-        late=row.payment_id,
+        late_payment=row.payment_id,
         accepted_no=row.accepted_no,
         accepted_at_ms=now_ms,
     )
