@@ -5,6 +5,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY firstcome firstcome
 COPY firstcome_gate firstcome_gate
 COPY gateway gateway
+COPY rehearsal rehearsal
 COPY waiting_room waiting_room
 COPY workers workers
 COPY shop shop

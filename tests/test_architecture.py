@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("firstcome", "firstcome_gate", "gateway", "waiting_room", "workers", "shop")
+PACKAGES = ("firstcome", "firstcome_gate", "gateway", "rehearsal", "waiting_room", "workers", "shop")
 
 # What each package may import of the others. Data flows one way.
 ARROWS: dict[str, set[str]] = {
-    "firstcome": {"gateway", "waiting_room", "workers", "shop"},
-    "gateway": {"waiting_room", "workers", "shop", "firstcome_gate"},
+    "firstcome": {"gateway", "rehearsal", "waiting_room", "workers", "shop"},
+    "gateway": {"rehearsal", "waiting_room", "workers", "shop", "firstcome_gate"},
+    "rehearsal": {"waiting_room", "workers", "shop"},
     "firstcome_gate": set(),
     "workers": {"shop"},
     "waiting_room": set(),
@@ -44,6 +45,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "waiting_room": HTTP | SQL | QUEUE | MAIL,
     "shop": HTTP | REDIS | QUEUE | MAIL,
     "workers": HTTP | SQL | MAIL,
+    "rehearsal": HTTP | SQL | QUEUE | MAIL,
     "gateway": SQL | QUEUE | MAIL | {"httpx"},
     # What a site of any framework imports: it asks the room by HTTP, and knows no store.
     "firstcome_gate": (HTTP - {"httpx"}) | SQL | REDIS | QUEUE | MAIL | {"pydantic_settings"},
@@ -59,6 +61,7 @@ RULES = (
     *("waiting_room/window.py", "waiting_room/clock.py", "waiting_room/states.py", "waiting_room/pace.py"),
     *("waiting_room/estimate.py", "waiting_room/polling.py", "waiting_room/place.py"),
     *("waiting_room/line_state.py", "shop/orders/entry.py", "shop/orders/judgement.py"),
+    *("rehearsal/plan.py", "rehearsal/report.py"),
 )
 PURE_FORBIDDEN = (
     HTTP
