@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from litestar import Request, get, post
@@ -12,7 +11,7 @@ from litestar.response import Stream
 
 from gateway import identity, records
 from gateway.api.accounts import attempt, crowd_of, session_body
-from gateway.api.operator.answers import MINE, Cursor, Limit
+from gateway.api.operator.answers import MINE, Cursor, Limit, csv_file
 from gateway.bodies.operator import AuditList, OperatorOrderList, OperatorSessionBody
 from gateway.documenting import refuses
 from gateway.inputs import Credentials
@@ -89,14 +88,7 @@ async def export_audit(request: AnyRequest, services: NamedDependency[Services],
 async def csv_of_audit(services: Services, sale: str | None) -> Stream:
     """The table as a file, read from the database in parts. Raises UnknownSale."""
     parts = await services.threads(records.audit_csv, services, sale)
-
-    async def read() -> AsyncIterator[str]:
-        while (part := await services.threads(next, parts, "")) != "":
-            yield part
-
-    name = f"audit-{sale}.csv" if sale else "audit.csv"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Stream(read, media_type="text/csv; charset=utf-8", headers=headers)
+    return csv_file(services, f"audit-{sale}.csv" if sale else "audit.csv", parts)
 
 
 HANDLERS = [sign_in, list_orders, list_audit, export_audit]
