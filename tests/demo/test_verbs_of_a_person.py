@@ -89,7 +89,9 @@ def test_reconcile_says_exactly_what_is_off(settings: Settings, db: Database) ->
     assert mended.exit_code == 0, mended.output
     assert "put right: sale_items" in mended.output
     assert mended.output.endswith("The books add up.\n")
-    assert [row.detail["why"] for row in list_audit(db, action="reconcile")] == ["a typo"] * 2, "one row a sale"
+    assert [row.detail["why"] for row in list_audit(db, action="reconcile")] == ["a typo"] * 2, (
+        "one row a sale"
+    )
 
 
 def test_reconcile_lays_wrong_copies_anew_and_says_so(
