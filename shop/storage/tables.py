@@ -274,6 +274,9 @@ lanes = Table(  # one row a sale: the lock that makes decisions one by one, and 
     metadata,
     Column("sale_id", Id(), primary_key=True),
     Column("seq", BigInteger, nullable=False, default=0),
+    # The highest accepted_no among the decided, and when the lane was first opened: from then on a store without its mark has lost it.
+    Column("accepted_no", BigInteger, nullable=False, server_default="0"),
+    Column("opened_at", Instant, nullable=True),
 )
 
 lane_attempts = Table(  # entries whose decision failed while the database answered

@@ -45,7 +45,7 @@ class Books:
         pipeline = self.client.pipeline(transaction=False)
         pipeline.hset(self.keys.settings, mapping=fields)
         pipeline.hset(self.keys.stock, mapping=stock)
-        pipeline.set(self.keys.lane_open, "1")
+        pipeline.set(self.keys.lane_open, (await self.client.info("server"))["run_id"])
         await pipeline.execute()
 
     async def next_block(self, sale_id: str, size: int) -> tuple[int, int]:  # noqa: ARG002
