@@ -24,7 +24,7 @@ from gateway import health, problems
 from gateway.api import accounts, cart, gate, keys, line, orders, payments, products, sales
 from gateway.api import draws as api_draws
 from gateway.api import fairness as api_fairness
-from gateway.api.operator import desk, stock
+from gateway.api.operator import cases, desk, stock
 from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
 from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, LetterLimiter, PollLimiter
@@ -91,7 +91,13 @@ def create_app(settings: Settings) -> Litestar:
 def _api() -> list[Router]:
     rooms = [accounts, products, cart, sales, api_draws, api_fairness, line, orders, payments]
     public = [handler for room in rooms for handler in room.HANDLERS]
-    desks = [*desk.HANDLERS, *operator_sales.HANDLERS, *stock.HANDLERS, *api_fairness.OPERATOR]
+    desks = [
+        *desk.HANDLERS,
+        *cases.HANDLERS,
+        *operator_sales.HANDLERS,
+        *stock.HANDLERS,
+        *api_fairness.OPERATOR,
+    ]
     return [
         Router("/api/v1", route_handlers=public, dto=JsonBody, return_dto=None),
         Router("/gate", route_handlers=gate.HANDLERS, dto=JsonBody, return_dto=None),

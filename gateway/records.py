@@ -28,9 +28,17 @@ _AT_ONCE = 200
 
 
 def list_orders(
-    services: Services, sale: str | None, state: str | None, cursor: str | None = None, limit: int = 50
+    services: Services,
+    sale: str | None = None,
+    state: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+    **narrowed: str | None,
 ) -> OperatorOrderList:
-    """Decided orders, the newest first. Raises UnknownSale, BadFields or InvalidFields."""
+    """Decided orders, the newest first; `narrowed` by account_id, product_id, order_id or payment_id.
+
+    Raises UnknownSale, BadFields or InvalidFields.
+    """
     if state is not None and state not in list(OrderState):
         raise BadFields([FieldFault(field="state", message="must be one of " + ", ".join(OrderState))])
     page = read.list_all_orders(
@@ -39,8 +47,9 @@ def list_orders(
         states=[OrderState(state)] if state is not None else (),
         cursor=cursor,
         limit=limit,
+        **narrowed,
     )
-    return OperatorOrderList(items=[_order_body(order) for order in page.items], next_cursor=page.next_cursor)
+    return OperatorOrderList(items=[order_body(order) for order in page.items], next_cursor=page.next_cursor)
 
 
 def list_audit(
@@ -122,7 +131,8 @@ def _audit_bodies(
     ]
 
 
-def _order_body(order: read.Order) -> OperatorOrderBody:
+def order_body(order: read.Order) -> OperatorOrderBody:
+    """An order in the operator's list."""
     return OperatorOrderBody(
         order_id=order.order_id,
         sale=order.sale,

@@ -264,6 +264,7 @@ call_log = Table(  # copied from Redis: every call, claim, miss, lapse and freed
     Column("at", Instant, nullable=False),
     PrimaryKeyConstraint("sale_id", "entry_id"),
     Index(None, "sale_id", "at"),
+    Index(None, "sale_id", "ticket_id"),
 )
 
 # ---------------------------------------------------------------- orders

@@ -14,6 +14,7 @@ from gateway.services import Services
 
 Cursor = Annotated[str | None, QueryParameter(description="next_cursor of the part before")]
 Limit = Annotated[int, QueryParameter(description="1 to 200", ge=1, le=200)]
+Sale = Annotated[str | None, QueryParameter(description="the slug of one sale")]
 
 MINE = ("two_identities", "not_signed_in", "forbidden", "foreign_request", "unavailable")
 BODY = ("unreadable_body", "unsupported_media_type", "bad_fields")

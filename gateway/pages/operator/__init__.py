@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.pages.operator import door, form, live, preview, records, stock
+from gateway.pages.operator import cases, door, form, live, preview, records, stock
 
 HANDLERS: list[Any] = [
     *door.HANDLERS,
@@ -12,5 +12,6 @@ HANDLERS: list[Any] = [
     *preview.HANDLERS,
     *live.HANDLERS,
     *stock.HANDLERS,
+    *cases.HANDLERS,
     *records.HANDLERS,
 ]
