@@ -93,9 +93,7 @@ def _suspended(tx: Tx) -> Iterator[StuckThing]:
 
 def _reviews(tx: Tx) -> Iterator[StuckThing]:
     for table, name in ((orders, "order_id"), (payments, "payment_id")):
-        mine = table.c.review_reason.is_not(None)
-        if table is payments:
-            mine &= payments.c.state != PaymentState.SUSPENSE
+        mine = table.c.review_reason.is_not(None) & (table.c.state != PaymentState.SUSPENSE)
         for row in tx.all(
             select(table).where(mine).order_by(table.c.updated_at.desc()).limit(MOST_OF_A_KIND)
         ):
