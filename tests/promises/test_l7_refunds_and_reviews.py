@@ -23,7 +23,7 @@ from shop.payments.rules import (
     Verdict,
 )
 from shop.storage.database import Database
-from shop.storage.tables import audit
+from shop.storage.tables import audit, outbox
 from tests.till import API_KEY, BUYER, SECRET, TOTAL, UNITS, VAULT, Paper, Till
 
 
