@@ -23,7 +23,7 @@ from firstcome.settings import Settings
 from gateway import health, problems
 from gateway.api import accounts, cart, gate, keys, line, orders, payments, products, sales
 from gateway.api import draws as api_draws
-from gateway.api.operator import desk, stock
+from gateway.api.operator import desk, rehearsal, stock
 from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
 from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, LetterLimiter, PollLimiter
@@ -36,6 +36,7 @@ from gateway.metrics import Metrics
 from gateway.networks import Networks
 from gateway.pages.routes import page_routes, problem_page
 from gateway.reading import JsonBody, PatientRequest
+from gateway.rehearsing import Rehearsals
 from gateway.security import Layer
 from gateway.services import Services
 from gateway.snapshot import Snapshot
@@ -89,7 +90,7 @@ def create_app(settings: Settings) -> Litestar:
 def _api() -> list[Router]:
     rooms = [accounts, products, cart, sales, api_draws, line, orders, payments]
     public = [handler for room in rooms for handler in room.HANDLERS]
-    desks = [*desk.HANDLERS, *operator_sales.HANDLERS, *stock.HANDLERS]
+    desks = [*desk.HANDLERS, *operator_sales.HANDLERS, *stock.HANDLERS, *rehearsal.HANDLERS]
     return [
         Router("/api/v1", route_handlers=public, dto=JsonBody, return_dto=None),
         Router("/gate", route_handlers=gate.HANDLERS, dto=JsonBody, return_dto=None),
@@ -145,6 +146,7 @@ def build_services(settings: Settings) -> Services:
             lambda sale: encoded_figures(services, sale),
             lambda ids: services.threads(services.db.read, live_sessions, ids),
         ),
+        rehearsals=Rehearsals(),
         polls=PollLimiter(),
         joins=JoinLimiter(),
         networks=Networks(derive("network")),
@@ -178,6 +180,7 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
         yield
     finally:
         services.watch.close()
+        services.rehearsals.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

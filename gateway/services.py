@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from gateway.identity import Sessions
     from gateway.metrics import Metrics
     from gateway.networks import Networks
+    from gateway.rehearsing import Rehearsals
     from gateway.snapshot import Snapshot
     from gateway.watching import Watch
     from shop.accounts.kit import AccountKit
@@ -83,6 +84,7 @@ class Services:
     snapshot: Snapshot
     draws: Draws
     watch: Watch
+    rehearsals: Rehearsals
     polls: PollLimiter
     joins: JoinLimiter
     networks: Networks

@@ -109,7 +109,7 @@ class Stage:
             carry = carry_over(
                 allowed.budget, reply.calls, open_gate=reply.gate == "open", waiting=reply.waiting
             )
-            await self._read_log(second * TICK_MS)
+            await self._read_log(reply.calls_logged, second * TICK_MS)
             self._note(second, reply)
             if self._till.sold >= self._plan.stock:
                 end = End.SOLD_OUT
@@ -153,7 +153,8 @@ class Stage:
         for _, ticket in due.get("expire", ()):
             self._till.expire(ticket)
             self._fates[ticket] = Fate.UNPAID
-        self._till.tell()
+        if "pay" in due or "expire" in due:
+            self._till.tell()
         await self._come(
             now_ms, [ticket for _, ticket in due.get("return", ()) if self._is(ticket, Fate.MISSED)]
         )
@@ -229,11 +230,12 @@ class Stage:
 
     # ------------------------------------------------------------ what the line did
 
-    async def _read_log(self, now_ms: int) -> None:
+    async def _read_log(self, logged: int, now_ms: int) -> None:
         """The call log says who was called and whose turn is over, as it does to the leader's clerk."""
-        while rows := await self._room.read_calls(self._sale_id, TOGETHER):
-            for row in rows:
-                self._hear(row.event, row.ticket_id, row.detail, now_ms)
+        rows = await self._room.read_calls(self._sale_id, logged) if logged else []
+        for row in rows:
+            self._hear(row.event, row.ticket_id, row.detail, now_ms)
+        if rows:
             await self._room.trim_calls(self._sale_id, rows[-1].stream_id)
 
     def _hear(self, event: str, ticket: str, detail: str, now_ms: int) -> None:
