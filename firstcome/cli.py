@@ -205,16 +205,26 @@ def operator_create(email: str, name: str, role: str, password: str) -> None:
 
 
 @verb("reconcile")
-def reconcile() -> None:
-    """Prove that ledger, counters and orders agree for every product; say exactly what is off where they do not."""
-    from firstcome.wiring import database
-    from shop.stock.reconcile import reconcile as compare
+@click.option("--apply", is_flag=True, help="put right in the database what follows from the orders")
+@click.option("--reason", help="why; kept in the audit. Needed by --apply")
+def reconcile(apply: bool, reason: str | None) -> None:
+    """Prove that ledger, counters, reservations, orders, payments and the copies in Redis agree; name every row that is off.
 
-    differences = compare(database(load_settings_or_demo()))
-    for difference in differences:
+    Copies that are wrong are laid anew. The database is changed with --apply only: reservations, ledger and counters become what
+    the orders say, by rows of the ledger and the audit; orders and money are never touched. Exit codes: 0 everything agrees
+    (by now), 1 something is off, 2 wrong usage or wrong settings.
+    """
+    from firstcome import reconciling
+
+    if apply is not bool(reason and reason.strip()):
+        raise click.UsageError("--apply and --reason go together: a change of the books says why.")
+    found = reconciling.reconcile(load_settings_or_demo(), reason.strip() if reason else None)
+    for mended in found.mended:
+        click.echo(f"put right: {mended}")
+    for difference in found.left:
         click.echo(str(difference), err=True)
-    if differences:
-        raise Fault(f"The books do not add up: {len(differences)} differences.")
+    if found.left:
+        raise Fault(f"The books do not add up: {len(found.left)} differences.")
     click.echo("The books add up.")
 
 

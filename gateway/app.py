@@ -23,12 +23,14 @@ from firstcome.settings import Settings
 from gateway import health, problems
 from gateway.api import accounts, cart, gate, keys, line, orders, payments, products, sales
 from gateway.api import draws as api_draws
-from gateway.api.operator import desk, rehearsal, stock
+from gateway.api import fairness as api_fairness
+from gateway.api.operator import cases, desk, rehearsal, stock
 from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
 from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, LetterLimiter, PollLimiter
 from gateway.documenting import openapi
 from gateway.draws import Draws
+from gateway.fairness import Reports
 from gateway.figures import encoded_figures
 from gateway.gauges import gauges_of
 from gateway.identity import Sessions, guard_changes
@@ -88,9 +90,16 @@ def create_app(settings: Settings) -> Litestar:
 
 
 def _api() -> list[Router]:
-    rooms = [accounts, products, cart, sales, api_draws, line, orders, payments]
+    rooms = [accounts, products, cart, sales, api_draws, api_fairness, line, orders, payments]
     public = [handler for room in rooms for handler in room.HANDLERS]
-    desks = [*desk.HANDLERS, *operator_sales.HANDLERS, *stock.HANDLERS, *rehearsal.HANDLERS]
+    desks = [
+        *desk.HANDLERS,
+        *cases.HANDLERS,
+        *operator_sales.HANDLERS,
+        *stock.HANDLERS,
+        *rehearsal.HANDLERS,
+        *api_fairness.OPERATOR,
+    ]
     return [
         Router("/api/v1", route_handlers=public, dto=JsonBody, return_dto=None),
         Router("/gate", route_handlers=gate.HANDLERS, dto=JsonBody, return_dto=None),
@@ -142,6 +151,7 @@ def build_services(settings: Settings) -> Services:
         codes=Codes(redis),
         snapshot=Snapshot(db, room, limits, draws),
         draws=draws,
+        reports=Reports(),
         watch=Watch(
             lambda sale: encoded_figures(services, sale),
             lambda ids: services.threads(services.db.read, live_sessions, ids),

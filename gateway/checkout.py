@@ -1,27 +1,29 @@
 """Placing an order and looking at it afterwards: the bridge between a request, the lane and the shop.
 
 An accepted order lives in its lane until it is decided; looking asks the database first and the lane for what is not there yet.
-Decides nothing. Knows no HTTP and no cookies.
+Decides nothing. Knows no HTTP; of cookies only what receipts are called.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gateway.announcing import announce_ended
 from gateway.bodies.orders import OrderAccepted, OrderBody, OrderLineBody, OrderList, OrderPaymentBody
 from gateway.bodies.problems import FieldFault
-from gateway.identity import Principal
+from gateway.identity import Principal, cookie_name
 from gateway.inputs import NewOrder
 from gateway.refusals import BadFields, NotAdmitted
 from gateway.views import moment
 from shop.orders import cancel, read
 from shop.orders.entry import EntryLine, OrderEntry
 from shop.orders.naming import order_id_for
-from shop.orders.receipt import receipt_of, sign_receipt
+from shop.orders.receipt import InvalidReceipt, good_until_ms, read_receipt, receipt_of, sign_receipt
 from shop.orders.rules import OrderState, UnknownOrder
 from shop.sales.reading import SaleItem
 from waiting_room.refusals import InvalidToken
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 # The decision is a matter of milliseconds; who asks again after this long sees it almost always.
 POLL_AFTER_MS = 700
 PAYING_POLL_AFTER_MS = 2000
+RECEIPT_COOKIE = "receipt_"  # and the sale's id
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ async def place_order(
     Raises UnknownSale, NotAdmitted, BadFields, and every refusal of `workers.lanes` (nothing was used up).
     """
     sale = await services.snapshot.find(slug)
-    lines = _lines(order)
+    lines = _lines(order, {item.product_id: item.price for item in sale.items})
     key = services.order_id_keys.by_id[sale.ticket_key_id]
     order_id = order_id_for(key, sale.sale_id, principal.subject_id, idempotency_key)
     try:
@@ -67,7 +70,7 @@ async def place_order(
         entry = await services.lanes.peek(sale.sale_id, order_id)
         if entry is None or entry.fingerprint != fingerprint(lines, order.address_id):
             raise
-        return Placed(_accepted_body(services, sale, entry), replayed=True)
+        return Placed(_accepted_body(services, entry), replayed=True)
     accepted = await services.lanes.accept(
         OrderDraft(
             order_id=order_id,
@@ -78,20 +81,40 @@ async def place_order(
             lines=lines,
             address_id=order.address_id,
             fingerprint=fingerprint(lines, order.address_id),
+            receipt_key=services.receipt_keys.active,
+            good_until_ms=good_until_ms(sale.closes_at),
         )
     )
     if accepted.ring:
         services.bells.lane(sale.sale_id)
-    return Placed(_accepted_body(services, sale, accepted.entry), accepted.replayed)
+    return Placed(_accepted_body(services, accepted.entry), accepted.replayed)
 
 
-async def read_order(services: Services, principal: Principal, order_id: str) -> OrderBody:
-    """One of my orders, queued or decided. Raises UnknownOrder, or Unavailable while a store does not answer."""
+async def read_order(
+    services: Services, principal: Principal, order_id: str, receipt: str | None = None
+) -> OrderBody:
+    """One of my orders, queued or decided. One that no store knows any more goes back into its lane by its receipt.
+
+    Raises UnknownOrder, InvalidReceipt, LaneRecovering, or Unavailable while a store does not answer.
+    """
     try:
         found = await services.threads(read.read_order, services.db, principal.subject_id, order_id)
     except UnknownOrder:
-        return await _queued_order(services, principal, order_id)
+        entry = await _find_queued(services, principal, order_id)
+        if entry is None:
+            entry = await _restored(services, principal, order_id, receipt)
+        return _queued_body(services, entry)
     return order_body(found)
+
+
+def kept_receipt(services: Services, cookies: Mapping[str, str], order_id: str) -> str | None:
+    """The receipt of this order among the cookies of a browser, which keeps the latest of each sale."""
+    for name, token in cookies.items():
+        if name.startswith(cookie_name(services.settings, RECEIPT_COOKIE)):
+            with suppress(InvalidReceipt):
+                if read_receipt(services.receipt_keys, token, datetime.now(UTC)).order_id == order_id:
+                    return token
+    return None
 
 
 async def list_orders(
@@ -130,7 +153,7 @@ def _admission(services: Services, sale: SaleView, principal: Principal, token: 
     return admission
 
 
-def _lines(order: NewOrder) -> list[EntryLine]:
+def _lines(order: NewOrder, prices: Mapping[str, int]) -> list[EntryLine]:
     """The lines in one canonical order, so that the same order always has the same fingerprint."""
     seen: set[str] = set()
     faults = []
@@ -140,18 +163,21 @@ def _lines(order: NewOrder) -> list[EntryLine]:
         seen.add(line.product_id)
     if faults:
         raise BadFields(faults)
-    entries = [EntryLine(product_id=line.product_id, quantity=line.quantity) for line in order.lines]
+    entries = [
+        EntryLine(
+            product_id=line.product_id, quantity=line.quantity, unit_price=prices.get(line.product_id, 0)
+        )
+        for line in order.lines
+    ]
     return sorted(entries, key=lambda line: line.product_id)
 
 
-def _accepted_body(services: Services, sale: SaleView, entry: OrderEntry) -> OrderAccepted:
+def _accepted_body(services: Services, entry: OrderEntry) -> OrderAccepted:
     """The 202, made of nothing but what was accepted: the same bytes however often it is asked for."""
-    prices = {item.product_id: item.price for item in sale.items}
-    receipt = receipt_of(entry, prices, sale.closes_at)
     return OrderAccepted(
         order_id=entry.order_id,
         state=OrderState.QUEUED,
-        receipt=sign_receipt(services.receipt_keys, receipt),
+        receipt=sign_receipt(services.receipt_keys, receipt_of(entry)),
         href=f"/api/v1/orders/{entry.order_id}",
         poll_after_ms=POLL_AFTER_MS,
     )
@@ -168,10 +194,19 @@ async def _find_queued(services: Services, principal: Principal, order_id: str) 
     return entry if entry is not None and entry.account_id == principal.subject_id else None
 
 
-async def _queued_order(services: Services, principal: Principal, order_id: str) -> OrderBody:
-    entry = await _find_queued(services, principal, order_id)
-    if entry is None:
+async def _restored(services: Services, principal: Principal, order_id: str, token: str | None) -> OrderEntry:
+    """My order as its receipt tells it, in its lane again."""
+    if not token:
         raise UnknownOrder("there is no such order")
+    receipt = read_receipt(services.receipt_keys, token, datetime.now(UTC))
+    if (receipt.order_id, receipt.account_id) != (order_id, principal.subject_id):
+        raise InvalidReceipt("the receipt is for another order or another buyer")
+    if await services.lanes.restore(receipt.entry):
+        services.bells.lane(receipt.sale_id)
+    return receipt.entry
+
+
+def _queued_body(services: Services, entry: OrderEntry) -> OrderBody:
     sale = services.snapshot.sale_by_id(entry.sale_id)
     items: Mapping[str, SaleItem] = {item.product_id: item for item in sale.items} if sale else {}
     lines = [_queued_line(line, items.get(line.product_id)) for line in entry.lines]
@@ -193,7 +228,7 @@ def _queued_line(line: EntryLine, item: SaleItem | None) -> OrderLineBody:
         product_id=line.product_id,
         title=item.title if item else line.product_id,
         quantity=line.quantity,
-        unit_price=item.price if item else 0,
+        unit_price=line.unit_price,
     )
 
 

@@ -256,6 +256,12 @@ class ShelfChange(Input, frozen=True):
     was: Annotated[int, _told("units on hand before", 40, minimum=0)] | None = None
 
 
+class BuyerSearch(Input, frozen=True):
+    """Whose orders are looked for. The address stands in the body, since nothing personal belongs into an address line."""
+
+    email: str
+
+
 class Action(Input, frozen=True):
     """The values that an action needs: `calls_per_minute` for set-rate, `capacity` for set-capacity, `message` for announce,
     `minutes` and `reason` for extend-holds.

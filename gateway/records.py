@@ -28,9 +28,17 @@ _AT_ONCE = 200
 
 
 def list_orders(
-    services: Services, sale: str | None, state: str | None, cursor: str | None = None, limit: int = 50
+    services: Services,
+    sale: str | None = None,
+    state: str | None = None,
+    cursor: str | None = None,
+    limit: int = 50,
+    **narrowed: str | None,
 ) -> OperatorOrderList:
-    """Decided orders, the newest first. Raises UnknownSale, BadFields or InvalidFields."""
+    """Decided orders, the newest first; `narrowed` by account_id, product_id, order_id or payment_id.
+
+    Raises UnknownSale, BadFields or InvalidFields.
+    """
     if state is not None and state not in list(OrderState):
         raise BadFields([FieldFault(field="state", message="must be one of " + ", ".join(OrderState))])
     page = read.list_all_orders(
@@ -39,8 +47,9 @@ def list_orders(
         states=[OrderState(state)] if state is not None else (),
         cursor=cursor,
         limit=limit,
+        **narrowed,
     )
-    return OperatorOrderList(items=[_order_body(order) for order in page.items], next_cursor=page.next_cursor)
+    return OperatorOrderList(items=[order_body(order) for order in page.items], next_cursor=page.next_cursor)
 
 
 def list_audit(
@@ -62,7 +71,7 @@ def list_audit(
         limit=limit,
     )
     return AuditList(
-        items=_audit_bodies(services, rows, _names(services)),
+        items=_audit_bodies(services, rows, names_of(services)),
         next_cursor=str(rows[-1].audit_id) if len(rows) == limit else None,
     )
 
@@ -70,14 +79,14 @@ def list_audit(
 def audit_csv(services: Services, sale: str | None = None) -> Iterator[str]:
     """The whole list as a table, the newest first, in parts. Raises UnknownSale before the first of them."""
     subject = reading.read_sale(services.db, sale).sale_id if sale is not None else None
-    return _audit_parts(services, subject, _names(services))
+    return _audit_parts(services, subject, names_of(services))
 
 
 def _audit_parts(services: Services, subject: str | None, names: Mapping[str, str]) -> Iterator[str]:
-    yield _csv([CSV_COLUMNS])
+    yield table([CSV_COLUMNS])
     before: int | None = None
     while rows := audit.list_audit(services.db, subject=subject, before=before, limit=_AT_ONCE):
-        yield _csv(
+        yield table(
             (
                 *(body.at.isoformat(), body.operator or "", body.operator_id, body.action),
                 *(body.sale or "", body.subject, msgspec.json.encode(body.detail).decode()),
@@ -87,7 +96,8 @@ def _audit_parts(services: Services, subject: str | None, names: Mapping[str, st
         before = rows[-1].audit_id
 
 
-def _csv(rows: Iterator[tuple[str, ...]] | Sequence[tuple[str, ...]]) -> str:
+def table(rows: Iterator[tuple[str, ...]] | Sequence[tuple[str, ...]]) -> str:
+    """Rows as CSV (RFC 4180, UTF-8 without a mark at its head), with no cell that a spreadsheet would run."""
     out = io.StringIO()
     csv.writer(out).writerows([_harmless(cell) for cell in row] for row in rows)
     return out.getvalue()
@@ -97,7 +107,8 @@ def _harmless(cell: str) -> str:
     return f"'{cell}" if cell.startswith(_FORMULAS) else cell
 
 
-def _names(services: Services) -> dict[str, str]:
+def names_of(services: Services) -> dict[str, str]:
+    """The names of all operators by their ids."""
     return {one.operator_id: one.name for one in list_operators(services.db, services.kit)}
 
 
@@ -120,7 +131,8 @@ def _audit_bodies(
     ]
 
 
-def _order_body(order: read.Order) -> OperatorOrderBody:
+def order_body(order: read.Order) -> OperatorOrderBody:
+    """An order in the operator's list."""
     return OperatorOrderBody(
         order_id=order.order_id,
         sale=order.sale,

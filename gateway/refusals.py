@@ -92,6 +92,10 @@ class NotDrawnYet(GatewayRefused):
     """Seed and list are not public yet."""
 
 
+class NotOverYet(GatewayRefused):
+    """The fairness report is public once the sale has ended."""
+
+
 class IdempotencyKeyMissing(GatewayRefused):
     """The call needs an Idempotency-Key."""
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gateway.bells import Bells
     from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, LetterLimiter, PollLimiter
     from gateway.draws import Draws
+    from gateway.fairness import Reports
     from gateway.identity import Sessions
     from gateway.metrics import Metrics
     from gateway.networks import Networks
@@ -83,6 +84,7 @@ class Services:
     codes: Codes
     snapshot: Snapshot
     draws: Draws
+    reports: Reports
     watch: Watch
     rehearsals: Rehearsals
     polls: PollLimiter

@@ -68,6 +68,10 @@ class Books(Protocol):
         """Keep that the copied call log is whole up to this moment (unix ms)."""
         ...
 
+    async def note_numbers(self, sale_id: str, given: int, at_ms: int) -> None:
+        """Keep that numbers up to `given` had been given by then (unix ms); what was noted of a number first stays."""
+        ...
+
     async def whole_until(self, sale_id: str) -> int | None:
         """Until when the copied call log is whole (unix ms), None before the first copy."""
         ...

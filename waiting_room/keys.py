@@ -26,7 +26,9 @@ Redis Cluster and every script touches one slot only.
 | digest        | string | what answers the polls of those who wait, as one value, rewritten by the leader a few times a second |
 | gone          | list   | numbers above all called ones whose holders left the line or took another place, as they did so    |
 | lane          | list   | accepted orders as JSON, in the order of acceptance                                              |
-| lane:open     | string | the lane accepts orders (set when the store was confirmed)                                       |
+| lane:open     | string | the run of the server for which the lane was opened; in another run it accepts nothing           |
+| lane:recovery | hash   | run_id and until_ms (unix): receipts of orders that were lost are collected until then           |
+| lane:returned | zset   | orders as JSON that came back by their receipts -> accepted_no; enter the lane when it opens     |
 | lane:accepted | string | counter behind `accepted_no`                                                                     |
 | lane:bell     | string | a doorbell is under way (NX, 1 s)                                                                |
 | passes        | hash   | jti -> order id of the live order that uses the pass                                             |
@@ -51,7 +53,7 @@ are shown), unix ms; `turns_before` (turns up to this one may have been given); 
 `unknown_until_ms`, nobody is called until `quiet_until_ms` (sale clock). Of a draw: `draw` (its stage, scripts/_shared.lua),
 `opened_ms` (when its lobby closed, unix ms), `lobby_size` (length of its list). Only this package writes it.
 
-**Who else writes the room's keys.** `workers/scripts/accept.lua`: an accepted order moves its ticket from `shopping` to `ordering`
+**Who else writes the room's keys.** `workers/scripts/accept.lua` and `restore.lua`: an accepted order moves its ticket from `shopping` to `ordering`
 with backstop `clock_ms + hold_ms + grace`, which `workers.slots` puts off while the order lives; a ticket in neither set has given
 its slot back. `outcomes`: whoever ended an order.
 `passes`: a ticket that leaves or lets its pass expire is marked there by the room (`left`, `expired`), so that its pass buys nothing.
@@ -148,6 +150,14 @@ class SaleKeys:
     @property
     def lane_open(self) -> str:
         return self._key("lane:open")
+
+    @property
+    def lane_recovery(self) -> str:
+        return self._key("lane:recovery")
+
+    @property
+    def lane_returned(self) -> str:
+        return self._key("lane:returned")
 
     @property
     def lane_accepted(self) -> str:

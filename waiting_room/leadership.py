@@ -72,6 +72,7 @@ class Leadership:
         self._unheard = False
         self._unbooked: type[Exception] | None = None  # why the books could not be done at the last try
         self._noted_ms = 0
+        self._given = 0
         self._digest_ms = 0
         self._copied: tuple[TickReply, TickReply] | None = None  # the ticks before and after the last copying
         self._drawing = Drawing(sale_id, room, books, token=token)
@@ -240,6 +241,13 @@ class Leadership:
         if whole_ms - self._noted_ms >= NOTED_EVERY_MS:
             await self._books.note_copied(self.sale_id, whole_ms)
             self._noted_ms = whole_ms
+            await self._note_numbers()
+
+    async def _note_numbers(self) -> None:
+        """When numbers were given tells later how long people waited. After a loss the numbers between two blocks belong to nobody."""
+        if self._last is not None and self._last.next_number - 1 > self._given:
+            self._given = self._last.next_number - 1
+            await self._books.note_numbers(self.sale_id, self._given, self._last.as_of_ms)
 
     def _whole_until(self) -> int:
         """Until when the copy is whole (unix ms): the last tick before the last copying, once a tick after it was answered by

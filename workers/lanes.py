@@ -21,7 +21,7 @@ from redis.exceptions import RedisError
 from rq import Queue, Retry
 from rq.serializers import JSONSerializer
 
-from shop.orders.entry import EntryLine, OrderEntry, decode_entry
+from shop.orders.entry import EntryLine, OrderEntry, decode_entry, encode_entry
 from waiting_room.keys import SaleKeys
 from workers import scripts
 from workers.refusals import (
@@ -68,6 +68,8 @@ class OrderDraft(msgspec.Struct, frozen=True, kw_only=True):
     lines: list[EntryLine]
     address_id: str | None
     fingerprint: str
+    receipt_key: str = ""
+    good_until_ms: int = 0
 
     @property
     def ticket_id(self) -> str:
@@ -124,6 +126,7 @@ class Lanes:
         self._max_length = max_length
         self._slot_grace_ms = int(slot_grace_s * 1000)
         self._accept = client.register_script(scripts.source("accept"))
+        self._restore = client.register_script(scripts.source("restore"))
 
     async def accept(self, draft: OrderDraft) -> Accepted:
         """Append the order to its lane, or find it accepted before; one script call.
@@ -143,6 +146,22 @@ class Lanes:
             case [word, *detail]:
                 raise _refusal(word, detail)
         raise AssertionError(f"accept.lua answered {reply!r}")
+
+    async def restore(self, entry: OrderEntry) -> bool:
+        """Take back an accepted order that this store has lost; whether a doorbell shall be rung. Once, however often it is asked.
+
+        Raises `LaneRecovering` while the store is not confirmed, or `LaneUnavailable`.
+        """
+        head = [entry.order_id, ticket_of(entry.pass_jti), entry.pass_jti]
+        limits = [self._slot_grace_ms, RECORD_S, BELL_MS]
+        args: list[str | int | bytes] = [encode_entry(entry), *head, entry.accepted_no, *limits]
+        try:
+            reply = await self._restore(keys=_restore_keys(entry), args=args)
+        except RedisError as error:
+            raise LaneUnavailable("Redis did not answer while the order was being restored") from error
+        if reply[0] == "lane_recovering":
+            raise LaneRecovering()
+        return bool(reply[1])
 
     async def peek(self, sale_id: str, order_id: str) -> OrderEntry | None:
         """The order as it was accepted, decided or not; None if this store does not know it (any more)."""
@@ -176,6 +195,14 @@ def _accept_keys(draft: OrderDraft) -> list[str]:
         *(keys.settings, keys.stock, keys.room, keys.shopping, keys.ordering, keys.lane),
         *(keys.lane_open, keys.lane_accepted, keys.lane_bell, keys.passes, keys.order(draft.order_id)),
         keys.served,
+    ]
+
+
+def _restore_keys(entry: OrderEntry) -> list[str]:
+    keys = SaleKeys(entry.sale_id)
+    return [
+        *(keys.settings, keys.room, keys.shopping, keys.ordering, keys.served, keys.lane, keys.lane_open),
+        *(keys.lane_accepted, keys.lane_bell, keys.lane_returned, keys.passes, keys.order(entry.order_id)),
     ]
 
 

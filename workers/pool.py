@@ -21,6 +21,7 @@ from multiprocessing.connection import wait
 from multiprocessing.context import ForkProcess
 
 import structlog
+from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 from rq import Queue, Worker
 from rq.serializers import JSONSerializer
@@ -52,6 +53,13 @@ class OneQueueWorker(Worker):
         """RQ's remote commands are not used. Without the thread that listens for them a worker forks cleanly, and a signal
         always interrupts its waiting: with several threads it may reach one that is of no use.
         """
+
+    def heartbeat(self, timeout: int | None = None, pipeline: Pipeline | None = None) -> None:
+        """Called by RQ every few seconds. After Redis was emptied the worker is not listed any more: it signs in again."""
+        if pipeline is None and not self.connection.hexists(self.key, "birth"):
+            self.connection.delete(self.key)
+            self.register_birth()  # type: ignore[no-untyped-call]
+        super().heartbeat(timeout, pipeline)
 
     def setup_work_horse_signals(self) -> None:
         """Called by RQ first thing in a new work-horse."""

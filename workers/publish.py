@@ -21,6 +21,8 @@ from workers import scripts
 
 # A sale that is not published any more leaves nothing behind after this time.
 KEEP_S = 30 * 24 * 3600
+# How long the receipts of lost orders are collected before a lane opens again.
+COLLECT_MS = 10_000
 _WITH_A_LIFE_OF_THEIR_OWN = {"lease", "lane_bell"}
 _KEPT = [
     name
@@ -32,15 +34,22 @@ _KEPT = [
 def publish_sale(client: redis.Redis, publication: SalePublication) -> None:
     """Lay a sale's settings and stock, open its lane, and keep everything of it for another while; all in one step.
 
-    Acceptance is counted on from what was decided, so that orders accepted after a loss do not look older than those before it.
+    A lane that lost its orders opens by and by, once their receipts had `COLLECT_MS` to come back. Acceptance is counted on from what
+    was decided, so that orders accepted after a loss do not look older than those before it.
     """
     keys = SaleKeys(publication.sale_id)
     pipeline = client.pipeline(transaction=True)
     _lay(client, pipeline, keys.settings, publication.settings())
     _lay(client, pipeline, keys.stock, publication.stock.fields())
-    count_on = client.register_script(scripts.source("count_on"))
-    count_on(keys=[keys.lane_accepted], args=[publication.accepted_no], client=pipeline)
-    pipeline.set(keys.lane_open, "1")
+    open_lane = client.register_script(scripts.source("open_lane"))
+    open_lane(
+        keys=[
+            *(keys.lane_open, keys.lane_recovery, keys.lane_returned),
+            *(keys.lane, keys.lane_accepted, keys.room),
+        ],
+        args=[publication.accepted_no, int(publication.first), COLLECT_MS],
+        client=pipeline,
+    )
     for name in _KEPT:
         pipeline.expire(getattr(keys, name), KEEP_S)
     pipeline.execute()

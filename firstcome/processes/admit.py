@@ -23,10 +23,18 @@ import uvloop
 from firstcome import clients, wiring
 from firstcome.settings import Settings
 from shop.sales import draws
-from shop.sales.line import CallRow as KeptCall
-from shop.sales.line import calls_after, copy_calls, next_block, note_copied, orders_after, whole_until
+from shop.sales.line import (
+    calls_after,
+    copy_calls,
+    next_block,
+    note_copied,
+    note_numbers,
+    orders_after,
+    whole_until,
+)
 from shop.sales.publication import read_publication
 from shop.sales.reading import live_sale_ids
+from shop.sales.turns import CallRow as KeptCall
 from shop.storage.columns import from_millis, to_millis
 from shop.storage.database import Database
 from shop.vault import Vault
@@ -79,6 +87,10 @@ class ShopBooks:
     async def note_copied(self, sale_id: str, at_ms: int) -> None:
         """Keep that the copied call log is whole up to this moment (unix ms)."""
         await self._aside(note_copied, self._db, sale_id, from_millis(at_ms))
+
+    async def note_numbers(self, sale_id: str, given: int, at_ms: int) -> None:
+        """Keep that numbers up to `given` had been given by then (unix ms)."""
+        await self._aside(note_numbers, self._db, sale_id, given, from_millis(at_ms))
 
     async def whole_until(self, sale_id: str) -> int | None:
         """Until when the copied call log is whole (unix ms), None before the first copy."""

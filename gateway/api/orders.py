@@ -25,6 +25,13 @@ KeyHeader = Annotated[
     str | None, HeaderParameter(name="Idempotency-Key", description="new for each order and payment; needed")
 ]
 
+ReceiptHeader = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Order-Receipt", description="the receipt of this order; browsers keep it as a cookie"
+    ),
+]
+
 _MINE = ("two_identities", "not_signed_in", "forbidden", "foreign_request", "unavailable")
 _BODY = ("unreadable_body", "unsupported_media_type", "bad_fields")
 _KEY = ("idempotency_key_missing", "idempotency_key_malformed", "idempotency_key_reused")
@@ -78,13 +85,24 @@ async def list_orders(
     return await checkout.list_orders(services, principal, cursor, limit)
 
 
-@get("/orders/{order_id:str}", tags=["checkout"], responses=refuses(*_MINE, "unknown_order"))
+@get(
+    "/orders/{order_id:str}",
+    tags=["checkout"],
+    responses=refuses(*_MINE, "unknown_order", "invalid_token", "lane_recovering", "lane_unavailable"),
+)
 async def read_order(
-    order_id: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
+    order_id: FromPath[str],
+    request: AnyRequest,
+    services: NamedDependency[Services],
+    order_receipt: ReceiptHeader = None,
 ) -> OrderBody:
-    """One of my orders, queued or decided; somebody else's does not exist."""
+    """One of my orders, queued or decided; somebody else's does not exist.
+
+    An order that was lost with a store's data goes back into its lane by its receipt and is `queued` again.
+    """
     principal = await identity.require_live_buyer(request, services)
-    return await checkout.read_order(services, principal, order_id)
+    receipt = order_receipt or checkout.kept_receipt(services, request.cookies, order_id)
+    return await checkout.read_order(services, principal, order_id, receipt)
 
 
 @post(

@@ -121,7 +121,7 @@ async def place_order(request: AnyRequest, sale: FromPath[str]) -> Response[Any]
         return await _render(request, services, principal, sale, form, problem_from(error))
     answer = see_other(f"/orders/{placed.body.order_id}")
     closes_in_s = int((services.snapshot.sale(sale).closes_at - datetime.now(UTC)).total_seconds())
-    name = f"receipt_{services.snapshot.sale(sale).sale_id}"
+    name = checkout.RECEIPT_COOKIE + services.snapshot.sale(sale).sale_id
     answer.set_cookie(cookie(services.settings, name, placed.body.receipt, max(3600, closes_in_s + 3600)))
     return answer
 

@@ -50,7 +50,8 @@ async def order_page(request: AnyRequest, order_id: FromPath[str]) -> Response[s
 async def _render(request: AnyRequest, order_id: str, problem: Problem | None = None) -> Response[str]:
     services = services_for(request)
     principal = await require_live_buyer(request, services)
-    order = await checkout.read_order(services, principal, order_id)
+    receipt = checkout.kept_receipt(services, request.cookies, order_id)
+    order = await checkout.read_order(services, principal, order_id, receipt)
     return page(
         request,
         "buyer/order.html",

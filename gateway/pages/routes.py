@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.pages import account, buyer, checkout, demo, line, my_data, operator, orders, passes
+from gateway.pages import account, buyer, checkout, demo, fairness, line, my_data, operator, orders, passes
 from gateway.pages.assets import static_file
 from gateway.pages.language import choose_language
 from gateway.pages.render import problem_page
@@ -16,6 +16,7 @@ def page_routes(*, demo_mode: bool) -> list[Any]:
     """The handlers of all pages; the demo's own are there only in the demo."""
     rooms = [
         buyer,
+        fairness,
         line,
         passes,
         checkout,

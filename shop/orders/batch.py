@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import case, delete, select, update
 
 from shop.accounts.addresses import address_for_order
 from shop.errors import ShopError
@@ -166,7 +166,9 @@ def _write(
 
 def _advance(tx: Tx, sale_id: str, seq: int, decided: Sequence[OrderEntry]) -> None:
     cursor = update(lanes).where(lanes.c.sale_id == sale_id, lanes.c.seq == seq)
-    if tx.execute(cursor.values(seq=seq + len(decided))).rowcount != 1:
+    last = max(entry.accepted_no for entry in decided)
+    further = case((lanes.c.accepted_no < last, last), else_=lanes.c.accepted_no)
+    if tx.execute(cursor.values(seq=seq + len(decided), accepted_no=further)).rowcount != 1:
         raise Contended(f"the lane of {sale_id} was moved by somebody else", retry_after_s=1)
     tx.execute(
         delete(lane_attempts).where(lane_attempts.c.order_id.in_([entry.order_id for entry in decided]))

@@ -10,10 +10,11 @@ import msgspec
 
 
 class EntryLine(msgspec.Struct, frozen=True, kw_only=True):
-    """So many units of one product."""
+    """So many units of one product; `unit_price` in minor units as the buyer saw it, told in the receipt and never charged."""
 
     product_id: str
     quantity: int
+    unit_price: int = 0
 
 
 class OrderEntry(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,7 +22,8 @@ class OrderEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     `accepted_no` counts the accepted orders of the sale; `accepted_at_ms` is unix milliseconds by the store's clock;
     `pass_exp_ms` is the end of the pass in unix milliseconds; `fingerprint` is the hash of the request body behind the
-    Idempotency-Key.
+    Idempotency-Key. Prices, `receipt_key` and `good_until_ms` (unix milliseconds) are there for the receipt: it is made of the entry
+    alone, so that a repeated request gets the same one whatever the shop has changed since.
     """
 
     order_id: str
@@ -32,6 +34,8 @@ class OrderEntry(msgspec.Struct, frozen=True, kw_only=True):
     lines: list[EntryLine]
     address_id: str | None
     fingerprint: str
+    receipt_key: str = ""
+    good_until_ms: int = 0
     accepted_no: int
     accepted_at_ms: int
 

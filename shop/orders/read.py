@@ -67,7 +67,12 @@ def read_order(db: Database, account_id: str, order_id: str) -> Order:
 
 def read_any_order(db: Database, order_id: str) -> Order:
     """Any order, for an operator. Raises `UnknownOrder`."""
-    return db.read(_one, _query().where(orders.c.order_id == order_id))
+    return db.read(read_one, order_id)
+
+
+def read_one(tx: Tx, order_id: str) -> Order:
+    """As `read_any_order`, inside a transaction."""
+    return _one(tx, _query().where(orders.c.order_id == order_id))
 
 
 def list_orders(db: Database, account_id: str, *, cursor: str | None = None, limit: int = 20) -> Page[Order]:
@@ -80,10 +85,14 @@ def list_all_orders(
     *,
     sale_id: str | None = None,
     states: Collection[OrderState] = (),
+    account_id: str | None = None,
+    product_id: str | None = None,
+    order_id: str | None = None,
+    payment_id: str | None = None,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Page[Order]:
-    """Everybody's orders for an operator, the latest accepted first, of one sale and in some states if asked.
+    """Everybody's orders for an operator, the latest accepted first; each of the others narrows them down where it is given.
 
     Raises `InvalidFields` for a bad cursor.
     """
@@ -92,6 +101,16 @@ def list_all_orders(
         query = query.where(orders.c.sale_id == sale_id)
     if states:
         query = query.where(orders.c.state.in_(states))
+    if account_id is not None:
+        query = query.where(orders.c.account_id == account_id)
+    if order_id is not None:
+        query = query.where(orders.c.order_id == order_id)
+    if product_id is not None:
+        lines = select(order_lines.c.order_id).where(order_lines.c.product_id == product_id)
+        query = query.where(orders.c.order_id.in_(lines))
+    if payment_id is not None:
+        paid = select(payments.c.order_id).where(payments.c.payment_id == payment_id)
+        query = query.where(orders.c.order_id.in_(paid))
     return db.read(_page, query, cursor, limit)
 
 

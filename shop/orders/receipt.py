@@ -2,7 +2,7 @@
 
 `r1.<key id>.<payload>.<mac>`, both parts base64url without padding; the payload is a MessagePack array, the mac HMAC-SHA256 over
 kind, key id and payload, each with its length before it. It holds all that the lane's entry holds, so that an order that a
-store has lost can take its place again. The same order and key give the same bytes. Pure.
+store has lost can take its place again. The same entry gives the same bytes. Pure.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -22,7 +22,7 @@ from shop.orders.entry import EntryLine, OrderEntry
 from shop.storage.columns import to_millis
 
 KIND = "r1"
-GOOD_AFTER_CLOSE = timedelta(hours=1)
+GOOD_AFTER_CLOSE_MS = 3_600_000
 LONGEST_RECEIPT = 16_384
 
 
@@ -60,19 +60,25 @@ class Receipt(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_field
     accepted_no: int
     accepted_at_ms: int
     good_until_ms: int
+    key_id: str
 
     @property
     def entry(self) -> OrderEntry:
-        """The order as it stood in its lane."""
+        """The order as it stood in its lane, to the byte."""
         return OrderEntry(
             order_id=self.order_id,
             sale_id=self.sale_id,
             account_id=self.account_id,
             pass_jti=self.pass_jti,
             pass_exp_ms=self.pass_exp_ms,
-            lines=[EntryLine(product_id=line.product_id, quantity=line.quantity) for line in self.lines],
+            lines=[
+                EntryLine(product_id=line.product_id, quantity=line.quantity, unit_price=line.unit_price)
+                for line in self.lines
+            ],
             address_id=self.address_id,
             fingerprint=self.fingerprint,
+            receipt_key=self.key_id,
+            good_until_ms=self.good_until_ms,
             accepted_no=self.accepted_no,
             accepted_at_ms=self.accepted_at_ms,
         )
@@ -82,31 +88,35 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Receipt)
 
 
-def receipt_of(entry: OrderEntry, prices: Mapping[str, int], closes_at: datetime) -> Receipt:
-    """The receipt of an accepted order. `prices` in minor units by product id; 0 for a product that it does not name."""
+def good_until_ms(closes_at: datetime) -> int:
+    """Until when a receipt of a sale is good, unix milliseconds."""
+    return to_millis(closes_at) + GOOD_AFTER_CLOSE_MS
+
+
+def receipt_of(entry: OrderEntry) -> Receipt:
+    """The receipt of an accepted order."""
     return Receipt(
         order_id=entry.order_id,
         sale_id=entry.sale_id,
         account_id=entry.account_id,
         pass_jti=entry.pass_jti,
         pass_exp_ms=entry.pass_exp_ms,
-        lines=[
-            ReceiptLine(line.product_id, line.quantity, prices.get(line.product_id, 0))
-            for line in entry.lines
-        ],
+        lines=[ReceiptLine(line.product_id, line.quantity, line.unit_price) for line in entry.lines],
         address_id=entry.address_id,
         fingerprint=entry.fingerprint,
         accepted_no=entry.accepted_no,
         accepted_at_ms=entry.accepted_at_ms,
-        good_until_ms=to_millis(closes_at + GOOD_AFTER_CLOSE),
+        good_until_ms=entry.good_until_ms,
+        key_id=entry.receipt_key,
     )
 
 
 def sign_receipt(keys: ReceiptKeys, receipt: Receipt) -> str:
-    """The token that the buyer keeps."""
+    """The token that the buyer keeps: under the key that was active at the acceptance, or under today's if that one is gone."""
+    key_id = receipt.key_id if receipt.key_id in keys.by_id else keys.active
     payload = _encoder.encode(receipt)
-    mac = _mac(keys.by_id[keys.active], keys.active, payload)
-    return ".".join((KIND, keys.active, _text(payload), _text(mac)))
+    mac = _mac(keys.by_id[key_id], key_id, payload)
+    return ".".join((KIND, key_id, _text(payload), _text(mac)))
 
 
 def read_receipt(keys: ReceiptKeys, token: str, now: datetime) -> Receipt:

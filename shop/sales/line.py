@@ -1,4 +1,4 @@
-"""What the line of a sale needs of the database: blocks of numbers, and a lasting copy of its call log."""
+"""What the line of a sale needs of the database: blocks of numbers, when they were given, and a lasting copy of its call log."""
 
 from __future__ import annotations
 
@@ -11,26 +11,14 @@ from sqlalchemy import func, select, update
 
 from shop.orders.rules import OUTCOMES, OrderOutcome, OrderState
 from shop.sales.rules import UnknownSale
+from shop.sales.turns import CallRow
 from shop.storage.columns import from_millis, to_millis
 from shop.storage.database import Database, Tx
-from shop.storage.tables import call_log, orders, sales
+from shop.storage.tables import call_log, number_marks, orders, sales
 
 MINUTE_MS = 60_000
 # One row of the log is no event: it says until when the others are complete. Its id sorts behind all of them.
 WHOLE_UNTIL = "~whole"
-
-
-@dataclass(frozen=True, slots=True)
-class CallRow:
-    """One event of the call log. `entry_id` is unique in the sale: store id and the stream's own entry id."""
-
-    entry_id: str
-    event: str
-    ticket_id: str
-    at: datetime
-    number: int | None = None
-    turn: int | None = None
-    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +44,18 @@ def copy_calls(db: Database, sale_id: str, rows: Sequence[CallRow]) -> None:
 def note_copied(db: Database, sale_id: str, at: datetime) -> None:
     """Keep that the log is complete up to this moment. It never goes back."""
     db.run(_note_copied, sale_id, at)
+
+
+def note_numbers(db: Database, sale_id: str, given: int, at: datetime) -> None:
+    """Keep that the line had given numbers up to `given` by then; what was noted of a number first stays."""
+    row = {"sale_id": sale_id, "number": given, "at": at}
+    db.run(lambda tx: tx.insert_missing(number_marks, [row]))
+
+
+def numbers_noted(tx: Tx, sale_id: str) -> list[tuple[int, int]]:
+    """What was noted of given numbers: (highest number, unix ms), ascending."""
+    mine = select(number_marks).where(number_marks.c.sale_id == sale_id).order_by(number_marks.c.number)
+    return [(int(row.number), to_millis(row.at)) for row in tx.all(mine)]
 
 
 def whole_until(db: Database, sale_id: str) -> datetime | None:

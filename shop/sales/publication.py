@@ -6,24 +6,28 @@ never replaces one with a higher. Field names are those of the Redis hashes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from shop.sales.reading import Sale, sale_by_id
 from shop.stock.publication import StockPublication, read_stock
 from shop.storage.columns import to_millis
 from shop.storage.database import Database, Tx
-from shop.storage.tables import orders
+from shop.storage.tables import lanes
 
 
 @dataclass(frozen=True, slots=True)
 class SalePublication:
-    """A sale and its stock at one moment, and the `accepted_no` of the order decided last."""
+    """A sale and its stock at one moment, and the highest `accepted_no` of a decided order.
+
+    `first`: nobody has published the sale before, so that no order of it can have been accepted and lost.
+    """
 
     sale: Sale
     stock: StockPublication
     accepted_no: int = 0
+    first: bool = False
 
     @property
     def sale_id(self) -> str:
@@ -60,12 +64,24 @@ class SalePublication:
 
 
 def read_publication(db: Database, sale_id: str) -> SalePublication:
-    """The present copy of a sale. Raises `UnknownSale`, `Unavailable`."""
-    return db.read(publication, sale_id)
+    """The present copy of a sale; the first one ever is noted before it is given out. Raises `UnknownSale`, `Unavailable`."""
+    copy = db.read(publication, sale_id)
+    return replace(copy, first=db.run(_note_first, sale_id)) if copy.first else copy
 
 
 def publication(tx: Tx, sale_id: str) -> SalePublication:
-    """As `read_publication`, inside a transaction."""
-    decided = (orders.c.sale_id == sale_id) & orders.c.seq.is_not(None)
-    last = select(orders.c.accepted_no).where(decided).order_by(orders.c.seq.desc()).limit(1)
-    return SalePublication(sale_by_id(tx, sale_id), read_stock(tx, sale_id), tx.scalar(last) or 0)
+    """As `read_publication`, inside a transaction; notes nothing."""
+    sale, stock = sale_by_id(tx, sale_id), read_stock(tx, sale_id)
+    lane = tx.first(select(lanes).where(lanes.c.sale_id == sale_id))
+    return SalePublication(
+        sale,
+        stock,
+        accepted_no=lane.accepted_no if lane else 0,
+        first=lane is not None and lane.opened_at is None,
+    )
+
+
+def _note_first(tx: Tx, sale_id: str) -> bool:
+    """Whether this is the one that comes first, of those who try at the same time."""
+    mine = (lanes.c.sale_id == sale_id) & lanes.c.opened_at.is_(None)
+    return tx.execute(update(lanes).where(mine).values(opened_at=tx.now)).rowcount == 1

@@ -1,6 +1,7 @@
 """Proving that the books add up, row by row: ledger sums = counters = reservations = the orders' own lines, money included.
 
-Reads one snapshot and changes nothing. What is off is named exactly: the table, the row, the field, and both figures.
+Reads one snapshot and changes nothing; `shop.stock.repair` does. What is off is named exactly: the table, the row, the field, and
+both figures.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from shop.storage.tables import (
 )
 
 # (order id, sale item) -> units held, units sold
-_PerOrder = Mapping[tuple[str, int], tuple[int, int]]
-_NOTHING = (0, 0)
+PerOrder = Mapping[tuple[str, int], tuple[int, int]]
+NOTHING = (0, 0)
+UNITS = ("held", "sold")
+COUNTERS = ("allotted", *UNITS)
 _Key = TypeVar("_Key")
 
 
@@ -54,45 +57,35 @@ def reconcile(db: Database) -> list[Mismatch]:
 
 def _counters(tx: Tx) -> Iterator[Mismatch]:
     """Per sale item: what the ledger and the reservations add up to, and the law itself."""
-    ledger = stock_ledger.c
-    names = ("allotted", "held", "sold")
-    sums = (func.sum(ledger[f"delta_{name}"]).label(name) for name in names)
-    written: dict[int, tuple[int, ...]] = {
-        row.sale_item_id: (int(row.allotted), int(row.held), int(row.sold))
-        for row in tx.all(select(ledger.sale_item_id, *sums).group_by(ledger.sale_item_id))
-    }
+    written = dict(written_by_item(tx))
     reserved = _sum_by_item(tx)
     for item in tx.all(select(sale_items).order_by(sale_items.c.sale_item_id)):
-        name = f"{item.sale_item_id} ({item.product_id} in sale {item.sale_id})"
+        name = name_of_item(item)
         found = (item.allotted, item.held, item.sold)
         by_ledger = written.pop(item.sale_item_id, (0, 0, 0))
-        yield from _differ("sale_items", name, names, found, by_ledger, "the ledger")
-        by_orders = reserved.pop(item.sale_item_id, _NOTHING)
-        yield from _differ("sale_items", name, names[1:], found[1:], by_orders, "the sum of reservations")
+        yield from differ("sale_items", name, COUNTERS, found, by_ledger, "the ledger")
+        by_orders = reserved.pop(item.sale_item_id, NOTHING)
+        yield from differ("sale_items", name, UNITS, found[1:], by_orders, "the sum of reservations")
         if item.held + item.sold > item.allotted:
             yield Mismatch(
                 "sale_items", name, "held + sold", item.held + item.sold, item.allotted, "the allotment"
             )
     # Items that were taken out of a sale before its lobby opened leave a ledger that sums to nothing.
     for gone, left in written.items():
-        yield from _differ("sale_items", f"{gone} (gone)", names, (0, 0, 0), left, "the ledger")
+        yield from differ("sale_items", f"{gone} (gone)", COUNTERS, (0, 0, 0), left, "the ledger")
     for gone, units in reserved.items():
-        yield from _differ(
-            "sale_items", f"{gone} (gone)", names[1:], _NOTHING, units, "the sum of reservations"
-        )
+        yield from differ("sale_items", f"{gone} (gone)", UNITS, NOTHING, units, "the sum of reservations")
 
 
 def _orders(tx: Tx) -> Iterator[Mismatch]:
     """Per order and item: what its state and lines say, what is reserved for it, what the ledger has for it."""
-    said = _said_by_orders(tx)
-    reserved = _reserved(tx)
-    written = _written(tx)
+    said = said_by_orders(tx)
+    reserved = reserved_by_order(tx)
+    written = written_by_order(tx)
     for key in sorted({*said, *reserved, *written}):
-        name = f"of order {key[0]}, sale item {key[1]}"
-        expected = said.get(key, _NOTHING)
-        fields = ("held", "sold")
-        yield from _differ("reservations", name, fields, reserved.get(key, _NOTHING), expected, "the order")
-        yield from _differ("stock_ledger", name, fields, written.get(key, _NOTHING), expected, "the order")
+        expected = said.get(key, NOTHING)
+        yield from differ_of_order("reservations", key, reserved.get(key, NOTHING), expected)
+        yield from differ_of_order("stock_ledger", key, written.get(key, NOTHING), expected)
     total = func.sum(order_lines.c.quantity * order_lines.c.unit_price)
     query = (
         select(orders.c.order_id, orders.c.total, func.coalesce(total, 0).label("lines"))
@@ -129,7 +122,7 @@ def _money(tx: Tx) -> Iterator[Mismatch]:
     ):
         name, by = f"of order {row.order_id}", f"the order's state {row.state}"
         counts = (paying.get(row.order_id, 0),), (1 if row.total else 0,)
-        yield from _differ("payments", name, ("captured payments",), *counts, by)
+        yield from differ("payments", name, ("captured payments",), *counts, by)
 
 
 def _lanes(tx: Tx) -> Iterator[Mismatch]:
@@ -142,10 +135,10 @@ def _lanes(tx: Tx) -> Iterator[Mismatch]:
         .group_by(lanes.c.sale_id, lanes.c.seq)
     )
     for row in tx.all(query):
-        yield from _differ(
+        yield from differ(
             "lanes", row.sale_id, ("seq",), (row.seq,), (row.decided,), "the number of decided orders"
         )
-        yield from _differ(
+        yield from differ(
             "lanes", row.sale_id, ("seq",), (row.seq,), (row.highest,), "the highest seq of its orders"
         )
 
@@ -155,7 +148,8 @@ def _shelves(tx: Tx) -> Iterator[Mismatch]:
         yield Mismatch("products", row.product_id, "on_hand", row.on_hand, "at least 0", "the shelf")
 
 
-def _said_by_orders(tx: Tx) -> _PerOrder:
+def said_by_orders(tx: Tx) -> PerOrder:
+    """What the orders' states and lines say that they hold and have bought."""
     lines = order_lines.c
     units = (
         select(lines.order_id, lines.sale_item_id, lines.quantity, orders.c.state)
@@ -170,7 +164,8 @@ def _said_by_orders(tx: Tx) -> _PerOrder:
     }
 
 
-def _reserved(tx: Tx) -> _PerOrder:
+def reserved_by_order(tx: Tx) -> PerOrder:
+    """What is reserved for each order."""
     columns = reservations.c
     units = func.sum(columns.quantity).label("units")
     query = select(columns.order_id, columns.sale_item_id, columns.state, units)
@@ -192,7 +187,7 @@ def _sum_by_item(tx: Tx) -> dict[int, tuple[int, int]]:
 
 
 def _count(found: dict[_Key, tuple[int, int]], key: _Key, row: Row[Any]) -> None:
-    held, sold = found.get(key, _NOTHING)
+    held, sold = found.get(key, NOTHING)
     match ReservationState(row.state):
         case ReservationState.HELD:
             found[key] = (held + int(row.units), sold)
@@ -202,7 +197,16 @@ def _count(found: dict[_Key, tuple[int, int]], key: _Key, row: Row[Any]) -> None
             found[key] = (held, sold)
 
 
-def _written(tx: Tx) -> _PerOrder:
+def written_by_item(tx: Tx) -> Mapping[int, tuple[int, int, int]]:
+    """The ledger's sums by sale item: allotted, held, sold."""
+    ledger = stock_ledger.c
+    sums = (func.sum(ledger[f"delta_{name}"]).label(name) for name in COUNTERS)
+    rows = tx.all(select(ledger.sale_item_id, *sums).group_by(ledger.sale_item_id))
+    return {row.sale_item_id: (int(row.allotted), int(row.held), int(row.sold)) for row in rows}
+
+
+def written_by_order(tx: Tx) -> PerOrder:
+    """What the ledger has for each order."""
     ledger = stock_ledger.c
     held, sold = func.sum(ledger.delta_held).label("held"), func.sum(ledger.delta_sold).label("sold")
     query = select(ledger.order_id, ledger.sale_item_id, held, sold).where(ledger.order_id.is_not(None))
@@ -210,9 +214,22 @@ def _written(tx: Tx) -> _PerOrder:
     return {(row.order_id, row.sale_item_id): (int(row.held), int(row.sold)) for row in rows}
 
 
-def _differ(
+def name_of_item(item: Row[Any]) -> str:
+    """How a row of `sale_items` is called here."""
+    return f"{item.sale_item_id} ({item.product_id} in sale {item.sale_id})"
+
+
+def differ_of_order(
+    table: str, key: tuple[str, int], found: tuple[int, int], expected: tuple[int, int]
+) -> Iterator[Mismatch]:
+    """Held and sold units of one order and item that are not what the order says."""
+    yield from differ(table, f"of order {key[0]}, sale item {key[1]}", UNITS, found, expected, "the order")
+
+
+def differ(
     table: str, row: str, fields: tuple[str, ...], found: tuple[int, ...], expected: tuple[int, ...], by: str
 ) -> Iterator[Mismatch]:
+    """One mismatch for each field whose figures are not the same."""
     for field, here, there in zip(fields, found, expected, strict=True):
         if here != there:
             yield Mismatch(table, row, field, here, there, by)

@@ -240,6 +240,15 @@ draw_pages = Table(  # the list of a draw: ids in the order of their scores, eac
     PrimaryKeyConstraint("sale_id", "page"),
 )
 
+number_marks = Table(  # about once a second while people join: up to which number the line had given
+    "number_marks",
+    metadata,
+    Column("sale_id", Id(), nullable=False),
+    Column("number", BigInteger, nullable=False),
+    Column("at", Instant, nullable=False),
+    PrimaryKeyConstraint("sale_id", "number"),
+)
+
 call_log = Table(  # copied from Redis: every call, claim, miss, lapse and freed slot
     "call_log",
     metadata,
@@ -255,6 +264,7 @@ call_log = Table(  # copied from Redis: every call, claim, miss, lapse and freed
     Column("at", Instant, nullable=False),
     PrimaryKeyConstraint("sale_id", "entry_id"),
     Index(None, "sale_id", "at"),
+    Index(None, "sale_id", "ticket_id"),
 )
 
 # ---------------------------------------------------------------- orders
@@ -264,6 +274,9 @@ lanes = Table(  # one row a sale: the lock that makes decisions one by one, and 
     metadata,
     Column("sale_id", Id(), primary_key=True),
     Column("seq", BigInteger, nullable=False, default=0),
+    # The highest accepted_no among the decided, and when the lane was first opened: from then on a store without its mark has lost it.
+    Column("accepted_no", BigInteger, nullable=False, server_default="0"),
+    Column("opened_at", Instant, nullable=True),
 )
 
 lane_attempts = Table(  # entries whose decision failed while the database answered

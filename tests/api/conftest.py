@@ -136,10 +136,19 @@ class House:
 
     async def lead_again(self, sale: str) -> None:
         """What publisher and controller do after Redis was lost: lay the copies, confirm the store."""
-        sale_id = self.sale_id(sale)
-        publication = await asyncio.to_thread(read_publication, self.services.db, sale_id)
+        await self.publish(sale)
+        await self._lead(self.sale_id(sale))
+
+    async def publish(self, sale: str) -> None:
+        """A round of the sweeper."""
+        publication = await asyncio.to_thread(read_publication, self.services.db, self.sale_id(sale))
         await asyncio.to_thread(publish_sale, self.services.redis_sync, publication)
-        await self._lead(sale_id)
+
+    async def lane_opens(self, sale: str) -> None:
+        """After a loss: receipts are waited for, and the time for them is over."""
+        await self.publish(sale)
+        await self.services.redis.hset(f"fc:{{{self.sale_id(sale)}}}:lane:recovery", "until_ms", "0")
+        await self.publish(sale)
 
     async def _lead(self, sale_id: str) -> None:
         room = self.services.room

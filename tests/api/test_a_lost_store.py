@@ -93,6 +93,8 @@ async def test_turns_passes_orders_and_purchases_come_back_from_the_books(house:
     reply = await house.tick(sale, calls=0)
     assert (reply.ordering, reply.shopping) == (2, 2)
     used = (await holding.ask("POST", f"/sales/{sale}/pass")).json()["pass"]
+    problem(await house.order(shopping, sale, pass_=admission), 503, "lane_recovering")
+    await house.lane_opens(sale)
     problem(await house.order(holding, sale, pass_=used, key="another"), 409, "pass_used")
 
     assert (await house.order(shopping, sale, pass_=admission)).status_code == 202

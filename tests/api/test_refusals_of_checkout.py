@@ -131,6 +131,7 @@ async def test_a_halted_or_cancelled_sale_and_a_busy_or_recovering_lane_accept_n
     house.services.lanes._max_length = 5000
     await house.services.redis.delete(f"fc:{{{house.sale_id(sale)}}}:lane:open")
     problem(await order(house, buyer, sale, pass_=mine, key=key()), 503, "lane_recovering")
+    await house.lane_opens(sale)
     await operator.ask("POST", f"{actions}/cancel")
     problem(await order(house, buyer, sale, pass_=mine, key=key()), 409, "sale_closed")
     assert await lane_length(house, sale) == 0

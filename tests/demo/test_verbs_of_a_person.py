@@ -15,8 +15,13 @@ from firstcome.servers import ServerFault
 from firstcome.settings import Settings
 from shop.accounts.operators import list_operators
 from shop.accounts.sessions import operator_sign_in
+from shop.sales.audit import list_audit
+from shop.sales.publication import read_publication
+from shop.sales.reading import live_sale_ids
 from shop.storage.database import Database
 from shop.storage.tables import sale_items
+from waiting_room.keys import SaleKeys
+from workers.publish import publish_sale
 
 
 def run(settings: Settings, *words: str, typed: str = "") -> Result:
@@ -77,6 +82,33 @@ def test_reconcile_says_exactly_what_is_off(settings: Settings, db: Database) ->
     assert said.exit_code == 1
     assert "held is 1" in said.output
     assert "The books do not add up" in said.output
+
+    assert run(settings, "reconcile", "--apply").exit_code == 2
+    assert run(settings, "reconcile", "--reason", "a typo").exit_code == 2
+    mended = run(settings, "reconcile", "--apply", "--reason", "a typo")
+    assert mended.exit_code == 0, mended.output
+    assert "put right: sale_items" in mended.output
+    assert mended.output.endswith("The books add up.\n")
+    assert [row.detail["why"] for row in list_audit(db, action="reconcile")] == ["a typo"] * 2, (
+        "one row a sale"
+    )
+
+
+def test_reconcile_lays_wrong_copies_anew_and_says_so(
+    settings: Settings, db: Database, redis_sync: redis.Redis
+) -> None:
+    demo_data.prepare(settings)
+    sale_id = live_sale_ids(db)[0]
+    publish_sale(redis_sync, read_publication(db, sale_id))
+    key = SaleKeys(sale_id).stock
+    sound = redis_sync.hgetall(key)
+    redis_sync.hset(key, mapping={"version": "1000000", "sold": "3"})
+
+    said = run(settings, "reconcile")
+
+    assert said.exit_code == 0, said.output
+    assert f"put right: redis {key}: sold is 3, the database says 0" in said.output
+    assert redis_sync.hgetall(key) == sound
 
 
 def test_the_doctor_finds_healthy_stores(settings: Settings) -> None:

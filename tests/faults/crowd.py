@@ -79,10 +79,10 @@ class PatientBuyer:
             accepted = self.order(admission)
             if accepted.get("code") == "sold_out":
                 return None
-            order = self.look(accepted["order_id"])
+            order = self.look(accepted["order_id"], accepted["receipt"])
             while order.get("state") == "queued":
                 time.sleep(0.1)
-                order = self.look(accepted["order_id"])
+                order = self.look(accepted["order_id"], accepted["receipt"])
             if order.get("state") == "rejected":
                 assert order["reason"] == "sold_out", order
                 return None
@@ -90,9 +90,14 @@ class PatientBuyer:
                 return order
         raise AssertionError("the order was never decided")
 
-    def look(self, order_id: str) -> dict[str, Any]:
-        """The order, or the problem that nobody knows it."""
-        return self.insist("GET", f"/api/v1/orders/{order_id}", 200, 404)
+    def look(self, order_id: str, receipt: str | None = None) -> dict[str, Any]:
+        """The order, or the problem that nobody knows it (which a receipt brings back)."""
+        headers = {"Order-Receipt": receipt} if receipt else {}
+        return self.insist("GET", f"/api/v1/orders/{order_id}", 200, 404, headers=headers)
+
+    def close(self) -> None:
+        """Leave in the middle of the way."""
+        self._client.close()
 
     def pay(self, order_id: str) -> None:
         """Start a payment, approve it on the provider's page and wait until the order is paid."""

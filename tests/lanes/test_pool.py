@@ -23,6 +23,7 @@ from tests.lanes.floor import (
     open_sale,
 )
 from workers.lanes import Doorbell
+from workers.liveness import liveness
 
 
 @pytest.fixture
@@ -132,3 +133,16 @@ def test_workers_survive_a_restart_of_redis(
         eventually(lambda: redis_sync.llen(KEYS.lane) == 0, "the lane is empty", 12)
         assert pool.process.poll() is None
     assert len(decided(db)) == 5
+
+
+def test_workers_are_listed_again_after_redis_was_emptied(
+    redis_server: PrivateRedis, rq_redis: redis.Redis, redis_sync: redis.Redis, database_url: str
+) -> None:
+    def at_work() -> bool:
+        now = liveness(redis_sync, rq_redis, SALE)
+        return now is not None and now.lanes == 2
+
+    with WorkersAtWork(redis_server.url, database_url, processes=2):
+        eventually(at_work, "two workers at their queue")
+        redis_sync.flushall()
+        eventually(at_work, "both are known again", 15)

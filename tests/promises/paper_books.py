@@ -101,6 +101,9 @@ class PaperBooks:
         self._check(sale_id)
         self._db.execute("insert or replace into copied values (?, ?)", (sale_id, at_ms))
 
+    async def note_numbers(self, sale_id: str, given: int, at_ms: int) -> None:  # noqa: ARG002 (the port)
+        self._check(sale_id)
+
     async def whole_until(self, sale_id: str) -> int | None:
         self._check(sale_id)
         row = self._db.execute("select at_ms from copied where sale_id = ?", (sale_id,)).fetchone()

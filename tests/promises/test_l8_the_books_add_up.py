@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import Executable, delete, insert, select, text, update
+from sqlalchemy import Executable, Table, delete, insert, select, text, update
 
 from shop.orders.cancel import cancel_effect, cancel_order
 from shop.orders.expire import expire_due
 from shop.sales.acting import act, return_unsold
+from shop.sales.audit import list_audit
 from shop.sales.create import create_sale
 from shop.sales.rules import Action
 from shop.stock.reconcile import reconcile
-from shop.storage.database import Database
+from shop.stock.repair import repair
+from shop.storage.database import Database, Tx
 from shop.storage.tables import (
     lanes,
     order_lines,
@@ -191,6 +195,17 @@ DAMAGES: dict[str, tuple[Callable[[], Executable], set[tuple[str, str]]]] = {
 }
 
 
+# What must still be named after a repair: that, only a person can decide.
+BEYOND_REPAIR: dict[str, set[tuple[str, str]]] = {
+    "a paid order's state": {("orders", "state")},
+    "a line": {("orders", "total")},
+    "a price": {("orders", "total")},
+    "a payment": {("payments", "captured payments")},
+    "a second payment": {("payments", "captured payments")},
+    "a seq": {("lanes", "seq")},
+}
+
+
 def _other(column: object) -> object:
     name = column.name  # type: ignore[attr-defined]
     return text(f"'{name}-2'") if name in ("payment_id", "idempotency_key", "provider_ref") else column
@@ -217,3 +232,75 @@ def test_every_ledger_row_says_who_why_and_for_which_order(busy: Counter) -> Non
         ("hold", "drain", False),
         ("paid", "test", False),
     }
+
+
+def promised(db: Database) -> list[list[tuple[Any, ...]]]:
+    """What buyers were told and what providers said, row by row, and the ledger as it was."""
+
+    def rows(tx: Tx, table: Table) -> list[tuple[Any, ...]]:
+        return [tuple(row) for row in tx.all(select(table).order_by(*table.primary_key.columns))]
+
+    return [db.read(rows, table) for table in (orders, order_lines, payments, stock_ledger)]
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_a_repair_follows_the_orders_and_leaves_to_people_what_only_they_can_decide(
+    busy: Counter, what: str
+) -> None:
+    damage(busy, DAMAGES[what][0]())
+    before = promised(busy.db)
+    off, last_entry = reconcile(busy.db), before[3][-1][0]
+
+    repaired = repair(busy.db, why="a disk was lost", actor="shell:ada")
+
+    left = reconcile(busy.db)
+    assert {(one.table, one.field) for one in left} == BEYOND_REPAIR.get(what, set())
+    assert bool(repaired) is (left != off)
+    after = promised(busy.db)
+    assert after[:3] == before[:3]
+    assert after[3][: len(before[3])] == before[3], "the ledger is appended to, never changed"
+    written = busy.db.read(
+        lambda tx: tx.all(select(stock_ledger).where(stock_ledger.c.entry_id > last_entry))
+    )
+    assert {(row.reason, row.actor) for row in written} <= {("reconcile", "shell:ada")}
+    assert bool(written) is any(one.table != "lanes" for one in repaired)
+    audited = list_audit(busy.db, action="reconcile")
+    assert [row.subject for row in audited] == ([busy.sale.sale_id] if repaired else [])
+    for row in audited:
+        assert row.detail == {"why": "a disk was lost", "repaired": [str(one) for one in repaired]}
+    assert repair(busy.db, why="again", actor="shell:ada") == []
+
+
+def test_a_repair_never_makes_units_out_of_nothing(busy: Counter) -> None:
+    """Held and sold units that would not fit, and an allotment that the ledger says was larger, are left to a person."""
+    item = busy.sale.items[0].sale_item_id
+    mine = sale_items.c.sale_item_id == item
+    damage(busy, update(sale_items).where(mine).values(allotted=3))
+    assert repair(busy.db, why="w", actor="a") == []
+    assert [(one.field, one.found, one.expected) for one in reconcile(busy.db)] == [("allotted", 3, 40)]
+
+    damage(busy, update(reservations).where(reservations.c.state == "held").values(state="released"))
+    damage(busy, update(sale_items).where(mine).values(allotted=2, held=0))
+    before = promised(busy.db)
+    assert repair(busy.db, why="w", actor="a") == []
+    assert promised(busy.db) == before
+    assert busy.stock() == (2, 0, 1)
+
+
+def test_a_repair_beside_a_busy_sale_corrects_what_is_wrong_and_nothing_else(counter: Counter) -> None:
+    for number in range(30):
+        counter.order(number)
+    counter.drain()
+    damage(counter, update(sale_items).where(sale_items.c.held == 30).values(held=20))
+    damage(counter, delete(stock_ledger).where(stock_ledger.c.order_id == "order-00030"))
+
+    def cancel(number: int) -> None:
+        cancel_order(counter.db, VAULT, f"buyer{number}", f"order-{number + 1:05}")
+
+    with ThreadPoolExecutor(3) as threads:
+        cancelled = [threads.submit(cancel, number) for number in range(15)]
+        threads.submit(repair, counter.db, why="w", actor="a").result()
+        for one in cancelled:
+            one.result()
+    assert reconcile(counter.db) == []
+    assert counter.stock() == (40, 15, 0)

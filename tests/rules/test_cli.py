@@ -25,7 +25,7 @@ SETTINGS = {
 }
 VERBS = [
     *("serve", "admit", "work", "sweep", "simulator"),
-    *("migrate", "doctor", "operator", "reconcile", "rehearse", "demo", "demo-tokens"),
+    *("migrate", "doctor", "operator", "reconcile", "rehearse", "verify-draw", "demo", "demo-tokens"),
 ]
 
 

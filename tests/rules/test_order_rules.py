@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from shop.errors import IllegalMove
 from shop.orders.entry import EntryLine, OrderEntry
 from shop.orders.naming import order_id_for
-from shop.orders.receipt import InvalidReceipt, ReceiptKeys, read_receipt, receipt_of, sign_receipt
+from shop.orders.receipt import (
+    InvalidReceipt,
+    ReceiptKeys,
+    good_until_ms,
+    read_receipt,
+    receipt_of,
+    sign_receipt,
+)
 from shop.orders.rules import (
     HOLDING_STATES,
     LIVE_STATES,
@@ -33,9 +40,16 @@ entries = st.builds(
     account_id=text,
     pass_jti=text,
     pass_exp_ms=st.integers(0, 2**45),
-    lines=st.lists(st.builds(EntryLine, product_id=text, quantity=st.integers(1, 1000)), max_size=5),
+    lines=st.lists(
+        st.builds(
+            EntryLine, product_id=text, quantity=st.integers(1, 1000), unit_price=st.integers(0, 10**12)
+        ),
+        max_size=5,
+    ),
     address_id=st.none() | text,
     fingerprint=text,
+    receipt_key=st.sampled_from(["old", "new"]),
+    good_until_ms=st.integers(1, 2**45),
     accepted_no=st.integers(1, 2**53),
     accepted_at_ms=st.integers(0, 2**45),
 )
@@ -84,16 +98,11 @@ def test_released_units_never_come_back_to_the_same_reservation(
             move_reservation(current, wanted)
 
 
-@given(entries, st.dictionaries(text, st.integers(0, 10**12), max_size=5))
-def test_a_receipt_gives_back_the_entry_it_was_written_for(entry: OrderEntry, prices: dict[str, int]) -> None:
-    receipt = receipt_of(entry, prices, closes_at=NOW)
-    token = sign_receipt(KEYS, receipt)
-    assert token == sign_receipt(KEYS, receipt)
-    read = read_receipt(KEYS, token, NOW)
-    assert read.entry == entry
-    assert [line.unit_price for line in read.lines] == [
-        prices.get(line.product_id, 0) for line in entry.lines
-    ]
+@given(entries)
+def test_a_receipt_gives_back_the_entry_it_was_written_for(entry: OrderEntry) -> None:
+    token = sign_receipt(KEYS, receipt_of(entry))
+    assert token == sign_receipt(KEYS, receipt_of(entry))
+    assert read_receipt(KEYS, token, datetime.fromtimestamp(0, UTC)).entry == entry
 
 
 ENTRY = OrderEntry(
@@ -105,10 +114,12 @@ ENTRY = OrderEntry(
     lines=[EntryLine(product_id="p", quantity=2)],
     address_id=None,
     fingerprint="f",
+    receipt_key="old",
+    good_until_ms=good_until_ms(NOW),
     accepted_no=1,
     accepted_at_ms=1,
 )
-TOKEN = sign_receipt(KEYS, receipt_of(ENTRY, {"p": 5}, closes_at=NOW))
+TOKEN = sign_receipt(KEYS, receipt_of(ENTRY))
 
 
 @given(st.integers(0, len(TOKEN) - 1), st.characters(codec="ascii"))
@@ -126,7 +137,7 @@ def test_any_other_text_is_no_receipt(token: str) -> None:
 
 
 def test_a_receipt_is_good_until_an_hour_after_the_sale_and_under_every_key_still_read() -> None:
-    old = sign_receipt(ReceiptKeys("old", KEYS.by_id), receipt_of(ENTRY, {}, closes_at=NOW))
+    old = sign_receipt(KEYS, receipt_of(ENTRY))
     assert read_receipt(KEYS, old, NOW + timedelta(minutes=59)).order_id == "o"
     with pytest.raises(InvalidReceipt):
         read_receipt(KEYS, old, NOW + timedelta(hours=1))

@@ -14,7 +14,6 @@ from shop.sales.audit import list_audit
 from shop.sales.create import change_sale, create_sale
 from shop.sales.figures import figures
 from shop.sales.line import (
-    CallRow,
     calls_after,
     copy_calls,
     next_block,
@@ -25,6 +24,7 @@ from shop.sales.line import (
 from shop.sales.publication import read_publication
 from shop.sales.reading import Sale, list_sales, live_sale_ids, read_sale
 from shop.sales.rules import Action, Control, ItemDraft, SaleDraft, SaleFrozen, StaleVersion, UnknownSale
+from shop.sales.turns import CallRow
 from shop.stock.reconcile import reconcile
 from shop.storage.columns import from_millis, to_millis
 from shop.storage.database import Database

@@ -20,20 +20,6 @@ local lane, open, accepted, bell = KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local passes, record, served = KEYS[10], KEYS[11], KEYS[12]
 local draft, order_id, ticket_id, jti, fingerprint = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 
-local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
-end
-
-local function whole(number)
-  return string.format('%.0f', number)
-end
-
--- The run of this server: a store that was confirmed for another one may have lost its last second.
-local function run_id()
-  return string.match(redis.call('INFO', 'server'), 'run_id:(%x+)')
-end
-
 -- The first line that cannot be had, as {word, product id}; nil when all can.
 local function refused_line()
   local wanted = {}
@@ -76,10 +62,10 @@ end
 
 local copy = redis.call('HMGET', settings, 'control', 'hold_ms')
 local control, hold_ms = copy[1], copy[2]
-local store = redis.call('HMGET', room, 'store_id', 'run_id', 'clock_ms')
-local clock_ms = store[3]
-if redis.call('EXISTS', open, stock) < 2 or not control or not hold_ms or not clock_ms
-    or not store[1] or store[2] ~= run_id() then
+local run = run_id()
+local clock_ms = room_clock(room, run)
+if redis.call('GET', open) ~= run or redis.call('EXISTS', stock) == 0 or not control or not hold_ms
+    or not clock_ms then
   return {'lane_recovering'}
 end
 if control == 'halted' then
@@ -106,10 +92,6 @@ local entry = string.sub(draft, 1, -2)
 redis.call('SET', record, entry, 'EX', ARGV[9])
 redis.call('RPUSH', lane, entry)
 redis.call('HSET', passes, jti, order_id)
--- A ticket that has given its slot back gets none by ordering; one that this store never served was admitted before a loss.
-if redis.call('ZREM', shopping, ticket_id) == 1 or redis.call('ZSCORE', ordering, ticket_id)
-    or redis.call('HEXISTS', served, ticket_id) == 0 then
-  redis.call('ZADD', ordering, whole(clock_ms + hold_ms + ARGV[8]), ticket_id)
-end
+take_slot(shopping, ordering, served, ticket_id, clock_ms + hold_ms + ARGV[8])
 local rung = redis.call('SET', bell, '1', 'NX', 'PX', ARGV[10])
 return {'accepted', entry, rung and 1 or 0}

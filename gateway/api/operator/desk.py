@@ -1,8 +1,7 @@
-"""Operators sign in, and look at orders and at what was changed by whom."""
+"""Operators sign in, and look at what was changed by whom."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from litestar import Request, get, post
@@ -12,15 +11,14 @@ from litestar.response import Stream
 
 from gateway import identity, records
 from gateway.api.accounts import attempt, crowd_of, session_body
-from gateway.api.operator.answers import MINE, Cursor, Limit
-from gateway.bodies.operator import AuditList, OperatorOrderList, OperatorSessionBody
+from gateway.api.operator.answers import MINE, Cursor, Limit, Sale, csv_file
+from gateway.bodies.operator import AuditList, OperatorSessionBody
 from gateway.documenting import refuses
 from gateway.inputs import Credentials
 from gateway.services import Services
 from shop.accounts.sessions import operator_sign_in
 
 AnyRequest = Request[Any, Any, Any]
-Sale = Annotated[str | None, QueryParameter(description="the slug of one sale")]
 
 
 @post(
@@ -44,20 +42,6 @@ async def sign_in(
         refresh_token=tokens.refresh_token,
         role=signed_in.role,
     )
-
-
-@get("/orders", tags=["operator"], responses=refuses(*MINE, "bad_fields", "unknown_sale"))
-async def list_orders(
-    request: AnyRequest,
-    services: NamedDependency[Services],
-    sale: Sale = None,
-    order_state: Annotated[str | None, QueryParameter(name="state", description="one state")] = None,
-    cursor: Cursor = None,
-    limit: Limit = 50,
-) -> OperatorOrderList:
-    """Decided orders, the newest first; without personal data."""
-    await identity.require_live_operator(request, services, "viewer")
-    return await services.threads(records.list_orders, services, sale, order_state, cursor, limit)
 
 
 @get("/audit", tags=["operator"], responses=refuses(*MINE, "bad_fields", "unknown_sale"))
@@ -89,14 +73,7 @@ async def export_audit(request: AnyRequest, services: NamedDependency[Services],
 async def csv_of_audit(services: Services, sale: str | None) -> Stream:
     """The table as a file, read from the database in parts. Raises UnknownSale."""
     parts = await services.threads(records.audit_csv, services, sale)
-
-    async def read() -> AsyncIterator[str]:
-        while (part := await services.threads(next, parts, "")) != "":
-            yield part
-
-    name = f"audit-{sale}.csv" if sale else "audit.csv"
-    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return Stream(read, media_type="text/csv; charset=utf-8", headers=headers)
+    return csv_file(services, f"audit-{sale}.csv" if sale else "audit.csv", parts)
 
 
-HANDLERS = [sign_in, list_orders, list_audit, export_audit]
+HANDLERS = [sign_in, list_audit, export_audit]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.pages.operator import door, form, live, preview, records, rehearsal, stock
+from gateway.pages.operator import cases, door, form, live, preview, records, rehearsal, stock
 
 HANDLERS: list[Any] = [
     *door.HANDLERS,
@@ -13,5 +13,6 @@ HANDLERS: list[Any] = [
     *live.HANDLERS,
     *rehearsal.HANDLERS,
     *stock.HANDLERS,
+    *cases.HANDLERS,
     *records.HANDLERS,
 ]

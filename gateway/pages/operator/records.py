@@ -1,48 +1,18 @@
-"""What operators look up: the orders of a sale, and who changed what."""
+"""Who changed what."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlencode
 
 from litestar import Response, get
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import FromQuery
 from litestar.response import Stream
 
-from gateway import operating, records
+from gateway import records
 from gateway.api.operator.desk import csv_of_audit
 from gateway.pages.operator.door import operator_of
-from gateway.pages.operator.live import ORDER_STATES
 from gateway.pages.render import AnyRequest, page, services_for
-
-
-@get("/operator/sales/{sale:str}/orders", include_in_schema=False)
-async def orders_page(
-    request: AnyRequest,
-    sale: FromPath[str],
-    order_state: Annotated[str, QueryParameter(name="state")] = "",
-    cursor: FromQuery[str | None] = None,
-) -> Response[str]:
-    """The orders of a sale, the newest first, of one state or of all."""
-    services = services_for(request)
-    await operator_of(request)
-    chosen = order_state if order_state in ORDER_STATES else ""
-    window = await services.threads(operating.read_sale, services, sale)
-    found = await services.threads(records.list_orders, services, sale, chosen or None, cursor)
-    older = (
-        f"/operator/sales/{sale}/orders?state={chosen}&cursor={found.next_cursor}"
-        if found.next_cursor
-        else None
-    )
-    return page(
-        request,
-        "operator/orders.html",
-        sale=window,
-        orders=found.items,
-        order_states=ORDER_STATES,
-        chosen=chosen,
-        next_href=older,
-    )
 
 
 @get("/operator/audit", include_in_schema=False)
@@ -74,4 +44,4 @@ async def export_audit(request: AnyRequest, sale: FromQuery[str] = "") -> Stream
     return await csv_of_audit(services_for(request), sale or None)
 
 
-HANDLERS: list[Any] = [orders_page, audit_page, export_audit]
+HANDLERS: list[Any] = [audit_page, export_audit]

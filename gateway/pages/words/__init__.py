@@ -5,17 +5,16 @@ The English source stands here and in the templates; `gateway/locales` holds the
 
 from __future__ import annotations
 
+from gateway.pages.words.cases import CaseWords
 from gateway.pages.words.figures import iso, share
 from gateway.pages.words.line import LineWords, face_of
-from gateway.pages.words.orders import OrderWords
-from gateway.pages.words.records import RecordWords
 from gateway.pages.words.refusals import RefusalWords, fault_of
 from gateway.pages.words.sales import SaleWords
 
 __all__ = ["Words", "face_of", "fault_of", "iso", "share"]
 
 
-class Words(SaleWords, LineWords, OrderWords, RecordWords, RefusalWords):
+class Words(SaleWords, LineWords, CaseWords, RefusalWords):
     """Everything that is said in one language; the public methods are the templates' filters."""
 
     def links(self, *, operator: bool, signed_in: bool) -> list[tuple[str, str]]:
@@ -26,6 +25,7 @@ class Words(SaleWords, LineWords, OrderWords, RecordWords, RefusalWords):
                 return [("/operator/login", _("Log in"))]
             return [
                 ("/operator", _("Sale windows")),
+                ("/operator/orders", _("Orders")),
                 ("/operator/stock", _("Stock")),
                 ("/operator/audit", _("History")),
             ]

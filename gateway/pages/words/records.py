@@ -60,6 +60,8 @@ class RecordWords(Figures):
             "extend-holds": _("Lengthened all holds"),
             "set-allotment": _("Set the units of a product"),
             "adjust-on-hand": _("Put the count of a shelf right"),
+            "open-person": _("Looked at the buyer’s data"),
+            "find-buyer": _("Looked for a buyer by e-mail"),
         }.get(action, action)
 
     def audit_detail(self, detail: Mapping[str, Any]) -> str:

@@ -1,0 +1,76 @@
+"""Operators find orders, and read the whole story of one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from litestar import Request, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from gateway import cases, identity, records
+from gateway.api.operator.answers import BODY, MINE, Cursor, Limit, Sale
+from gateway.bodies.cases import OrderStoryBody
+from gateway.bodies.operator import OperatorOrderList
+from gateway.documenting import refuses
+from gateway.inputs import BuyerSearch
+from gateway.services import Services
+
+AnyRequest = Request[Any, Any, Any]
+
+
+@get("/orders", tags=["operator"], responses=refuses(*MINE, "bad_fields", "unknown_sale"))
+async def list_orders(
+    request: AnyRequest,
+    services: NamedDependency[Services],
+    sale: Sale = None,
+    order_state: Annotated[str | None, QueryParameter(name="state", description="one state")] = None,
+    product_id: Annotated[str | None, QueryParameter(description="with this product")] = None,
+    account_id: Annotated[str | None, QueryParameter(description="of this buyer")] = None,
+    order_id: Annotated[str | None, QueryParameter(description="this order")] = None,
+    payment_id: Annotated[str | None, QueryParameter(description="that this payment is for")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> OperatorOrderList:
+    """Decided orders, the newest first; without personal data."""
+    await identity.require_live_operator(request, services, "viewer")
+    return await services.threads(
+        records.list_orders,
+        services,
+        sale,
+        order_state,
+        cursor,
+        limit,
+        product_id=product_id,
+        account_id=account_id,
+        order_id=order_id,
+        payment_id=payment_id,
+    )
+
+
+@post(
+    "/orders/search",
+    guards=[identity.operators_only],
+    tags=["operator"],
+    status_code=200,
+    responses=refuses(*MINE, *BODY),
+)
+async def search_orders(
+    data: JSONBody[BuyerSearch], request: AnyRequest, services: NamedDependency[Services]
+) -> OperatorOrderList:
+    """The newest orders of the buyer with an e-mail address; audited. By order or payment id, see the list."""
+    principal = await identity.require_live_operator(request, services, "operator")
+    return await services.threads(cases.orders_of, services, principal, data.email)
+
+
+@get("/orders/{order_id:str}", tags=["operator"], responses=refuses(*MINE, "unknown_order"))
+async def read_story(
+    order_id: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
+) -> OrderStoryBody:
+    """One order with its whole story. Viewers see the buyer masked; for operators the look is audited."""
+    principal = await identity.require_live_operator(request, services, "viewer")
+    person = await services.threads(cases.person_for, services, principal, order_id)
+    return await services.threads(cases.tell, services, order_id, person)
+
+
+HANDLERS = [list_orders, search_orders, read_story]

@@ -1,0 +1,76 @@
+"""One order as operators work on it: found, told from its beginning, with its buyer. Decides nothing; knows no HTTP. Blocks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gateway import records
+from gateway.bodies.cases import MomentBody, OrderStoryBody, PersonBody, PlaceBody
+from gateway.bodies.operator import OperatorOrderList
+from gateway.identity import Principal
+from shop.orders import person as people
+from shop.orders import story as stories
+
+if TYPE_CHECKING:
+    from gateway.services import Services
+
+
+def tell(services: Services, order_id: str, person: PersonBody) -> OrderStoryBody:
+    """The order and everything that happened to it. Raises UnknownOrder."""
+    story = stories.read_story(services.db, order_id)
+    names = records.names_of(services)
+    return OrderStoryBody(
+        order=records.order_body(story.order),
+        ticket_id=story.ticket_id,
+        person=person,
+        moments=[_moment(moment, names) for moment in story.moments],
+    )
+
+
+def person_for(services: Services, principal: Principal, order_id: str) -> PersonBody:
+    """The buyer: as they are for operators, which is audited; masked for viewers. Raises UnknownOrder."""
+    if principal.role == "viewer":
+        return masked_person(services, order_id)
+    found = people.open_person(services.db, services.kit, principal.subject_id, order_id)
+    return _person(found, masked=False)
+
+
+def masked_person(services: Services, order_id: str) -> PersonBody:
+    """The buyer, masked. Raises UnknownOrder."""
+    return _person(people.masked_person(services.db, services.kit, order_id), masked=True)
+
+
+def account_of(services: Services, principal: Principal, email: str) -> str | None:
+    """The account with this address, None when there is none; audited without the address."""
+    return people.find_buyer(services.db, services.kit, principal.subject_id, email)
+
+
+def orders_of(services: Services, principal: Principal, email: str) -> OperatorOrderList:
+    """The newest orders of the buyer with this address; more of them by the account_id that they carry."""
+    account_id = account_of(services, principal, email)
+    if account_id is None:
+        return OperatorOrderList(items=[], next_cursor=None)
+    return records.list_orders(services, account_id=account_id)
+
+
+def _moment(moment: stories.Moment, names: dict[str, str]) -> MomentBody:
+    detail = {name: value for name, value in moment.detail.items() if value not in ("", None)}
+    if "operator_id" in detail:
+        detail["operator"] = names.get(str(detail["operator_id"]), detail["operator_id"])
+    return MomentBody(at=moment.at, kind=moment.kind, what=moment.what, detail=detail)
+
+
+def _person(found: people.Person, *, masked: bool) -> PersonBody:
+    to = found.address
+    address = None
+    if to is not None:
+        address = PlaceBody(
+            recipient=to.recipient,
+            line1=to.line1,
+            line2=to.line2,
+            city=to.city,
+            postcode=to.postcode,
+            country=to.country,
+            phone=to.phone,
+        )
+    return PersonBody(masked=masked, email=found.email, name=found.name, phone=found.phone, address=address)

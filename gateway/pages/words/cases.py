@@ -1,0 +1,73 @@
+"""How the story of an order reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gateway.pages.words.orders import OrderWords
+from gateway.pages.words.records import RecordWords
+
+
+class CaseWords(OrderWords, RecordWords):
+    """Words for what happened to an order."""
+
+    def moment_word(self, moment: Any) -> str:
+        """What happened, in a few words."""
+        _ = self._gettext
+        what: str = moment.what
+        match moment.kind:
+            case "turn":
+                return self._turn_word(what)
+            case "order":
+                return {
+                    "accepted": _("Order accepted"),
+                    "decided": _("Order decided: units held"),
+                    "rejected": _("Order decided: not accepted"),
+                    "cancelled_before": _("Cancelled before it was decided"),
+                    "changed": _("Latest state of the order"),
+                    "attempt_failed": _("Deciding failed"),
+                }.get(what, what)
+            case "stock":
+                return _("Stock ledger: %(reason)s") % {"reason": what}
+            case "reservation":
+                return _("Reservation: %(state)s") % {"state": what}
+            case "payment":
+                return _("Payment: %(state)s") % {"state": what}
+            case "callback":
+                return _("Callback of the provider: %(verdict)s") % {"verdict": what}
+            case "effect":
+                return self._effect_word(what, str(moment.detail.get("effect", "")))
+            case _:
+                return self.audit_word(what)
+
+    def moment_detail(self, moment: Any) -> list[tuple[str, str]]:
+        """The facts beside it: (name, value). Amounts of a payment as money; the names are those of the API."""
+        facts = dict(moment.detail)
+        currency = str(facts.pop("currency", ""))
+        if currency:
+            for name in ("amount", "captured", "refunded"):
+                facts[name] = self.money(int(facts.get(name, 0)), currency)
+        if "state" in facts:
+            facts["state"] = self.order_word(str(facts["state"]))
+        facts.pop("operator_id", None)
+        return [(name, str(value)) for name, value in facts.items() if name != "effect"]
+
+    def _turn_word(self, event: str) -> str:
+        _ = self._gettext
+        return {
+            "call": _("Called"),
+            "claim": _("Checkout begun"),
+            "miss": _("Turn missed"),
+            "return": _("Back in the line after a missed turn"),
+            "move": _("Place moved to the account"),
+            "lapse": _("Turn lapsed"),
+            "free": _("Slot freed"),
+        }.get(event, event)
+
+    def _effect_word(self, state: str, effect: str) -> str:
+        _ = self._gettext
+        named = {"mail": _("Letter"), "refund": _("Refund"), "cancel": _("Cancellation at the provider")}.get(
+            effect, effect
+        )
+        become = {"done": _("done"), "dead": _("given up"), "waiting": _("under way")}.get(state, state)
+        return f"{named}: {become}"

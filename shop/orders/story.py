@@ -1,0 +1,163 @@
+"""The whole story of one order, for operators: everything that the books keep of it, in one line of time.
+
+Turns, acceptance and decision, units, payments, callbacks with their verdicts, letters and other effects with their attempts, and
+what operators did. Knows no personal data; whose order it is stands in `shop.orders.person`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Table, or_, select
+
+from shop.orders.read import Order, read_one
+from shop.storage.database import Database, Tx
+from shop.storage.tables import (
+    audit,
+    call_log,
+    lane_attempts,
+    orders,
+    outbox,
+    payment_events,
+    payments,
+    reservations,
+    stock_ledger,
+)
+
+# Of anything that a provider or a buyer can repeat at will, so much is read.
+MOST_ROWS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One thing that happened. `what` is its word within `kind`: turn, order, stock, reservation, payment, callback, effect, operator."""
+
+    at: datetime
+    kind: str
+    what: str
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """An order and what happened to it, the first first. `ticket_id` is the one whose turn it used."""
+
+    order: Order
+    ticket_id: str
+    moments: list[Moment]
+
+
+def read_story(db: Database, order_id: str) -> Story:
+    """The story as it is now. Raises `UnknownOrder`."""
+    return db.snapshot(_story, order_id)
+
+
+def _story(tx: Tx, order_id: str) -> Story:
+    order = read_one(tx, order_id)
+    row = tx.one(select(orders).where(orders.c.order_id == order_id))
+    ticket_id = row.pass_jti.rpartition(".")[0]
+    paid = _rows(tx, payments, payments.c.order_id == order_id)
+    ids = [payment.payment_id for payment in paid]
+    moments = [
+        *_turns(tx, row, ticket_id),
+        *_decision(tx, row),
+        *_stock(tx, order_id),
+        *(_payment(one) for one in paid),
+        *_callbacks(tx, ids),
+        *_effects(tx, [order_id, *ids]),
+        *_operators(tx, [order_id, *ids]),
+    ]
+    return Story(order, ticket_id, sorted(moments, key=lambda moment: moment.at))
+
+
+def _rows(tx: Tx, table: Table, chosen: ColumnElement[bool]) -> list[Row[Any]]:
+    return list(tx.all(select(table).where(chosen).limit(MOST_ROWS)))
+
+
+def _turns(tx: Tx, order: Row[Any], ticket_id: str) -> Iterator[Moment]:
+    mine = (call_log.c.sale_id == order.sale_id) & (call_log.c.ticket_id == ticket_id)
+    for row in _rows(tx, call_log, mine):
+        yield Moment(
+            row.at, "turn", row.event, {"number": row.number, "turn": row.turn, "detail": row.detail or ""}
+        )
+
+
+def _decision(tx: Tx, order: Row[Any]) -> Iterator[Moment]:
+    yield Moment(order.accepted_at, "order", "accepted", {"accepted_no": order.accepted_no})
+    decided = "cancelled_before" if order.seq is None else "rejected" if order.reason else "decided"
+    yield Moment(order.decided_at, "order", decided, {"seq": order.seq, "reason": order.reason or ""})
+    if order.updated_at > order.decided_at + timedelta(milliseconds=1):
+        detail = {"state": order.state, "review_reason": order.review_reason or ""}
+        yield Moment(order.updated_at, "order", "changed", detail)
+    for row in _rows(tx, lane_attempts, lane_attempts.c.order_id == order.order_id):
+        yield Moment(row.at, "order", "attempt_failed", {"attempts": row.attempts})
+
+
+def _stock(tx: Tx, order_id: str) -> Iterator[Moment]:
+    for row in _rows(tx, stock_ledger, stock_ledger.c.order_id == order_id):
+        detail = {
+            "sale_item_id": row.sale_item_id,
+            "held": row.delta_held,
+            "sold": row.delta_sold,
+            "actor": row.actor,
+        }
+        yield Moment(row.at, "stock", row.reason, detail)
+    for row in _rows(tx, reservations, reservations.c.order_id == order_id):
+        detail = {"sale_item_id": row.sale_item_id, "quantity": row.quantity, "reason": row.reason or ""}
+        yield Moment(row.updated_at, "reservation", row.state, detail)
+
+
+def _payment(row: Row[Any]) -> Moment:
+    detail = {
+        "payment_id": row.payment_id,
+        "provider": row.provider,
+        "provider_ref": row.provider_ref or "",
+        "amount": row.amount,
+        "currency": row.currency,
+        "captured": row.captured,
+        "refunded": row.refunded,
+        "began_at": row.created_at.isoformat(),
+        "review_reason": row.review_reason or "",
+    }
+    return Moment(row.updated_at, "payment", row.state, detail)
+
+
+def _callbacks(tx: Tx, payment_ids: list[str]) -> Iterator[Moment]:
+    if payment_ids:
+        for row in _rows(tx, payment_events, payment_events.c.payment_id.in_(payment_ids)):
+            detail = {"event_type": row.event_type, "event_id": row.event_id, "payment_id": row.payment_id}
+            yield Moment(row.received_at, "callback", row.verdict, detail)
+
+
+def _effects(tx: Tx, ids: list[str]) -> Iterator[Moment]:
+    """Effects are named after what they are for: kind ":" id, and what else makes them the only one of their name."""
+    for row in _rows(tx, outbox, or_(*(of_subject(one) for one in ids))):
+        state = "done" if row.done_at else "dead" if row.dead_at else "waiting"
+        detail = {
+            "outbox_id": row.outbox_id,
+            "effect": row.kind,
+            "name": row.dedupe.rpartition(":")[2] if row.dedupe.count(":") > 1 else "",
+            "attempts": row.attempts,
+            "last_error": row.last_error or "",
+        }
+        yield Moment(row.done_at or row.dead_at or row.created_at, "effect", state, detail)
+
+
+def of_subject(subject: str) -> ColumnElement[bool]:
+    """The effects of an order or a payment, by the index of their names."""
+    name = outbox.c.dedupe
+    named = [name == f"{kind}:{subject}" for kind in EFFECT_KINDS]
+    # What begins with "kind:subject:" lies before "kind:subject;", the next sign.
+    named += [(name > f"{kind}:{subject}:") & (name < f"{kind}:{subject};") for kind in EFFECT_KINDS]
+    return or_(*named)
+
+
+EFFECT_KINDS = ("mail", "cancel", "refund")
+
+
+def _operators(tx: Tx, ids: list[str]) -> Iterator[Moment]:
+    for row in _rows(tx, audit, audit.c.subject.in_(ids)):
+        yield Moment(row.at, "operator", row.action, {"operator_id": row.operator_id, **row.detail})
