@@ -20,15 +20,16 @@ from rehearsal.crowd import Buyer
 from rehearsal.plan import Plan
 from rehearsal.report import MOST_OF_STOCK, End, Fate, Outcome, Sample, percentile, thinned
 from rehearsal.till import Till
+from waiting_room.collector import MOST_IN_BATCH
 from waiting_room.keys import SaleKeys
 from waiting_room.pace import Allowance, BacklogLimits, allowance, carry_over
+from waiting_room.refusals import SoldOut
 from waiting_room.room import Room
 from waiting_room.ticking import Beat, TickReply
 
 TICK_MS = 1000
 LEASE_MS = 3_600_000
 LEADER, KEY = "rehearsal", "rehearsal"
-TOGETHER = 1_000
 RETRY_MS = 15_000
 
 
@@ -211,7 +212,10 @@ class Stage:
                 self._plan_at(at_ms + hold_ms, "expire", ticket)
 
     async def _join(self, ticket: str) -> None:
-        await self._room.join(self._sale_id, ticket)
+        try:
+            await self._room.join(self._sale_id, ticket)
+        except SoldOut:  # the last unit was paid for in this very second
+            self._fates[ticket] = Fate.MISSED if ticket in self._waits else Fate.TOO_LATE
 
     async def _look(self, ticket: str) -> None:
         await self._room.look(self._sale_id, ticket)
@@ -224,9 +228,12 @@ class Stage:
         self._till.admit(ticket, claim.jti, claim.exp)
 
     async def _all(self, step: Callable[[str], Awaitable[Any]], tickets: Sequence[str]) -> None:
-        """One step of many buyers, in their order, so that the round trips are shared."""
-        for at in range(0, len(tickets), TOGETHER):
-            await asyncio.gather(*(step(ticket) for ticket in tickets[at : at + TOGETHER]))
+        """One step of many buyers, in their order, so that the round trips are shared.
+
+        One batch after the other: several travel at once over several connections, and may overtake each other.
+        """
+        for at in range(0, len(tickets), MOST_IN_BATCH):
+            await asyncio.gather(*(step(ticket) for ticket in tickets[at : at + MOST_IN_BATCH]))
 
     # ------------------------------------------------------------ what the line did
 
