@@ -307,9 +307,10 @@ def rehearse(sale: str | None, plan_file: Any, as_json: bool, **options: Any) ->
         plan = rehearsing.read_plan(plan_file.read()) if plan_file else Plan()
         if sale:
             from firstcome.wiring import database
+            from rehearsal.of_sale import plan_of
             from shop.sales.reading import read_sale
 
-            plan = rehearsing.plan_of(read_sale(database(load_settings_or_demo()), sale))
+            plan = plan_of(read_sale(database(load_settings_or_demo()), sale))
         given = {name: value for name, value in options.items() if value is not None}
         report = rehearsing.run(rehearsing.plan_with(plan, given))
     except rehearsing.PlanFault as fault:

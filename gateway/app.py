@@ -24,7 +24,7 @@ from gateway import health, problems
 from gateway.api import accounts, cart, gate, keys, line, orders, payments, products, sales
 from gateway.api import draws as api_draws
 from gateway.api import fairness as api_fairness
-from gateway.api.operator import cases, desk, stock, troubles
+from gateway.api.operator import cases, desk, rehearsal, stock, troubles
 from gateway.api.operator import orders as operator_orders
 from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
@@ -39,6 +39,7 @@ from gateway.metrics import Metrics
 from gateway.networks import Networks
 from gateway.pages.routes import page_routes, problem_page
 from gateway.reading import JsonBody, PatientRequest
+from gateway.rehearsing import Rehearsals
 from gateway.security import Layer
 from gateway.services import Services
 from gateway.snapshot import Snapshot
@@ -98,6 +99,7 @@ def _api() -> list[Router]:
         *troubles.HANDLERS,
         *operator_sales.HANDLERS,
         *stock.HANDLERS,
+        *rehearsal.HANDLERS,
         *operator_orders.HANDLERS,
         *api_fairness.OPERATOR,
     ]
@@ -157,6 +159,7 @@ def build_services(settings: Settings) -> Services:
             lambda sale: encoded_figures(services, sale),
             lambda ids: services.threads(services.db.read, live_sessions, ids),
         ),
+        rehearsals=Rehearsals(),
         polls=PollLimiter(),
         joins=JoinLimiter(),
         networks=Networks(derive("network")),
@@ -190,6 +193,7 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
         yield
     finally:
         services.watch.close()
+        services.rehearsals.stop()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

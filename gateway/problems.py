@@ -102,6 +102,8 @@ TABLE: Mapping[type[Exception], Row] = {
     own.TooManyJoins: Row(429, "too_many_joins", "Join less often", speaks=True),
     own.TooManyAttempts: Row(429, "too_many_attempts", "Too many attempts", speaks=True),
     own.Overloaded: Row(503, "overloaded", "Too many at once", speaks=True),
+    own.RehearsalBusy: Row(503, "rehearsal_busy", "A rehearsal is under way", speaks=True),
+    own.RehearsalBrokeOff: Row(503, "rehearsal_broke_off", "The rehearsal broke off", speaks=True),
     own.SnapshotStale: Row(503, "unavailable", "Try again in a moment"),
     own.NotReady: Row(503, "not_ready", "A dependency does not answer"),
     # the waiting room

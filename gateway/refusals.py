@@ -149,3 +149,11 @@ class NotReady(RetryLater):
 
 class UnknownAction(GatewayRefused):
     """There is no such action."""
+
+
+class RehearsalBusy(RetryLater):
+    """One rehearsal at a time."""
+
+
+class RehearsalBrokeOff(GatewayRefused):
+    """It took too long or could not be finished; nothing was changed."""

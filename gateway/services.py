@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.identity import Sessions
     from gateway.metrics import Metrics
     from gateway.networks import Networks
+    from gateway.rehearsing import Rehearsals
     from gateway.snapshot import Snapshot
     from gateway.watching import Watch
     from shop.accounts.kit import AccountKit
@@ -85,6 +86,7 @@ class Services:
     draws: Draws
     reports: Reports
     watch: Watch
+    rehearsals: Rehearsals
     polls: PollLimiter
     joins: JoinLimiter
     networks: Networks

@@ -20,15 +20,16 @@ from rehearsal.crowd import Buyer
 from rehearsal.plan import Plan
 from rehearsal.report import MOST_OF_STOCK, End, Fate, Outcome, Sample, percentile, thinned
 from rehearsal.till import Till
+from waiting_room.collector import MOST_IN_BATCH
 from waiting_room.keys import SaleKeys
 from waiting_room.pace import Allowance, BacklogLimits, allowance, carry_over
+from waiting_room.refusals import SoldOut
 from waiting_room.room import Room
 from waiting_room.ticking import Beat, TickReply
 
 TICK_MS = 1000
 LEASE_MS = 3_600_000
 LEADER, KEY = "rehearsal", "rehearsal"
-TOGETHER = 1_000
 RETRY_MS = 15_000
 
 
@@ -109,7 +110,7 @@ class Stage:
             carry = carry_over(
                 allowed.budget, reply.calls, open_gate=reply.gate == "open", waiting=reply.waiting
             )
-            await self._read_log(second * TICK_MS)
+            await self._read_log(reply.calls_logged, second * TICK_MS)
             self._note(second, reply)
             if self._till.sold >= self._plan.stock:
                 end = End.SOLD_OUT
@@ -153,7 +154,8 @@ class Stage:
         for _, ticket in due.get("expire", ()):
             self._till.expire(ticket)
             self._fates[ticket] = Fate.UNPAID
-        self._till.tell()
+        if "pay" in due or "expire" in due:
+            self._till.tell()
         await self._come(
             now_ms, [ticket for _, ticket in due.get("return", ()) if self._is(ticket, Fate.MISSED)]
         )
@@ -210,7 +212,10 @@ class Stage:
                 self._plan_at(at_ms + hold_ms, "expire", ticket)
 
     async def _join(self, ticket: str) -> None:
-        await self._room.join(self._sale_id, ticket)
+        try:
+            await self._room.join(self._sale_id, ticket)
+        except SoldOut:  # the last unit was paid for in this very second
+            self._fates[ticket] = Fate.MISSED if ticket in self._waits else Fate.TOO_LATE
 
     async def _look(self, ticket: str) -> None:
         await self._room.look(self._sale_id, ticket)
@@ -223,17 +228,21 @@ class Stage:
         self._till.admit(ticket, claim.jti, claim.exp)
 
     async def _all(self, step: Callable[[str], Awaitable[Any]], tickets: Sequence[str]) -> None:
-        """One step of many buyers, in their order, so that the round trips are shared."""
-        for at in range(0, len(tickets), TOGETHER):
-            await asyncio.gather(*(step(ticket) for ticket in tickets[at : at + TOGETHER]))
+        """One step of many buyers, in their order, so that the round trips are shared.
+
+        One batch after the other: several travel at once over several connections, and may overtake each other.
+        """
+        for at in range(0, len(tickets), MOST_IN_BATCH):
+            await asyncio.gather(*(step(ticket) for ticket in tickets[at : at + MOST_IN_BATCH]))
 
     # ------------------------------------------------------------ what the line did
 
-    async def _read_log(self, now_ms: int) -> None:
+    async def _read_log(self, logged: int, now_ms: int) -> None:
         """The call log says who was called and whose turn is over, as it does to the leader's clerk."""
-        while rows := await self._room.read_calls(self._sale_id, TOGETHER):
-            for row in rows:
-                self._hear(row.event, row.ticket_id, row.detail, now_ms)
+        rows = await self._room.read_calls(self._sale_id, logged) if logged else []
+        for row in rows:
+            self._hear(row.event, row.ticket_id, row.detail, now_ms)
+        if rows:
             await self._room.trim_calls(self._sale_id, rows[-1].stream_id)
 
     def _hear(self, event: str, ticket: str, detail: str, now_ms: int) -> None:

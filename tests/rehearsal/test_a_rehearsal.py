@@ -49,10 +49,23 @@ async def test_everybody_is_accounted_for_and_nothing_is_sold_twice(
     assert outcome.limits_s.get("capacity", 0) > 0
 
 
+async def test_more_buyers_than_units_in_checkout_never_get_more_than_there_are(
+    redis_async: redis.asyncio.Redis, redis_sync: redis.Redis
+) -> None:
+    plan = msgspec.structs.replace(
+        SMALL, no_show_share=0.5, over_call_limit=2.0, capacity=1_000, unpaid_share=0, hold_s=900
+    )
+    outcome = await play(redis_async, redis_sync, plan)
+
+    assert outcome.fates["refused"] > 0, "nobody came too late to the last unit, so nothing was tried"
+    assert outcome.sold == plan.stock
+    assert all(sample.held + sample.sold <= plan.stock for sample in outcome.samples)
+
+
 async def test_the_same_seed_gives_the_same_report_and_another_one_does_not(
     redis_async: redis.asyncio.Redis, redis_sync: redis.Redis
 ) -> None:
-    plan = msgspec.structs.replace(SMALL, crowd=400, stock=20, capacity=10)
+    plan = msgspec.structs.replace(SMALL, stock=20, capacity=10)  # more come at once than one batch takes
     first = await play(redis_async, redis_sync, plan)
 
     assert await play(redis_async, redis_sync, plan) == first

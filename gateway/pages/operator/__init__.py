@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.pages.operator import cases, door, form, live, preview, records, stock, troubles
+from gateway.pages.operator import cases, door, form, live, preview, records, rehearsal, stock, troubles
 
 HANDLERS: list[Any] = [
     *door.HANDLERS,
     *form.HANDLERS,
     *preview.HANDLERS,
     *live.HANDLERS,
+    *rehearsal.HANDLERS,
     *stock.HANDLERS,
     *cases.HANDLERS,
     *records.HANDLERS,

@@ -93,7 +93,7 @@ class Reader:
         read |= dict.fromkeys(MOMENTS, self.moment)
         read |= dict.fromkeys(SWITCHES, lambda name: self._form[name] == ON)
         read |= dict.fromkeys(("slug", "title", "mode"), lambda name: self._form[name].strip())
-        read |= {"over_call_limit": self._factor, "message": self._message, "items": self._items}
+        read |= {"over_call_limit": self.factor, "message": self._message, "items": self._items}
         values = {name: read[name](name) for name in wanted}
         if self.faults:
             raise BadFields(self.faults)
@@ -122,7 +122,8 @@ class Reader:
             self._fault("zone", "must be a time zone such as Asia/Seoul")
             return ZoneInfo("UTC")
 
-    def _factor(self, name: str) -> float:
+    def factor(self, name: str) -> float:
+        """An over-call limit."""
         try:
             factor = float(self._form[name] or "1")
         except ValueError:
