@@ -25,6 +25,7 @@ from gateway.api import accounts, cart, gate, keys, line, orders, payments, prod
 from gateway.api import draws as api_draws
 from gateway.api import fairness as api_fairness
 from gateway.api.operator import cases, desk, stock, troubles
+from gateway.api.operator import orders as operator_orders
 from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
 from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, LetterLimiter, PollLimiter
@@ -97,6 +98,7 @@ def _api() -> list[Router]:
         *troubles.HANDLERS,
         *operator_sales.HANDLERS,
         *stock.HANDLERS,
+        *operator_orders.HANDLERS,
         *api_fairness.OPERATOR,
     ]
     return [

@@ -157,6 +157,7 @@ TABLE: Mapping[type[Exception], Row] = {
     payments.UnknownProvider: Row(404, "unknown_provider", "There is no such payment provider"),
     payments.KeyReused: Row(422, "idempotency_key_reused", "This Idempotency-Key stands for another request"),
     payments.StillRunning: Row(409, "still_running", "This payment is being started"),
+    payments.StaleRefund: Row(412, "precondition_failed", "Somebody else changed it since", speaks=True),
     payments.UnderReview: Row(409, "under_review", "A payment of this order is being looked at", speaks=True),
     payments.ProviderUnavailable: Row(503, "provider_unavailable", "The payment provider does not answer"),
     payments.ProviderRefused: Row(503, "provider_refused", "The payment provider does not take this payment"),

@@ -24,6 +24,8 @@ class Occasion(StrEnum):
     ORDER_PAID_LATE = "order_paid_late"
     ORDER_EXPIRED = "order_expired"
     ORDER_CANCELLED = "order_cancelled"
+    ORDER_REFUNDED = "order_refunded"
+    PAYMENT_RETURNED = "payment_returned"
     ORDER_REJECTED = "order_rejected"
 
 

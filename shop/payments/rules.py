@@ -44,6 +44,10 @@ class StillRunning(Refused):
         self.retry_after_s = retry_after_s
 
 
+class StaleRefund(Refused):
+    """More is back by now than whoever asks for a refund has seen."""
+
+
 class UnderReview(IllegalMove):
     """Money of another amount arrived for this order; nothing more is taken until the shop has looked at it."""
 
@@ -125,13 +129,18 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The payment as the shop knows it; amounts in minor units."""
+    """The payment as the shop knows it; amounts in minor units.
+
+    `refund_until`: what shall be back in all when a refund is pending that the shop has asked for; None: all of it, since the money
+    has no order.
+    """
 
     state: PaymentState
     amount: int
     currency: str
     captured: int = 0
     refunded: int = 0
+    refund_until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +192,7 @@ class Fate(StrEnum):
     RESERVED = "reserved"  # may pay again; the hold stands
     EXPIRED = "expired"  # the held units are free
     REFUNDED = "refunded"  # the sold units are free
+    KEPT = "kept"  # no refund after all: paid as before
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +260,25 @@ def refuse_late(attempt: Attempt) -> Ruling:
     return Ruling(Verdict.REFUND_DUE, (PaymentState.REFUND_PENDING,), review=Review.LATE_SUCCESS)
 
 
+def accept_suspended(attempt: Attempt, purchase: Purchase) -> Ruling:
+    """The operator takes another amount as the price. Raises IllegalMove unless the order still holds its units."""
+    move(attempt.state, PaymentState.SUCCEEDED)
+    if purchase.state not in (OrderState.RESERVED, OrderState.PAYING):
+        raise IllegalMove("order", purchase.state, OrderState.PAID)
+    return Ruling(Verdict.PAID, (PaymentState.SUCCEEDED,), Fate.PAID)
+
+
+def refund_refused(attempt: Attempt, purchase: Purchase) -> Ruling:
+    """The provider will not give the money back. What the shop asked for is off; money without an order waits for a look."""
+    if attempt.state is not PaymentState.REFUND_PENDING:
+        return Ruling(Verdict.STALE)
+    if attempt.refund_until is None:
+        return Ruling(Verdict.REVIEW, review=Review.REFUND_REFUSED)
+    back = PaymentState.PARTIALLY_REFUNDED if attempt.refunded else PaymentState.SUCCEEDED
+    fate = Fate.KEPT if purchase.state is OrderState.REFUNDING else Fate.STAYS
+    return Ruling(Verdict.REVIEW, (back,), fate, review=Review.REFUND_REFUSED)
+
+
 def _pending(attempt: Attempt) -> Ruling:
     match attempt.state:
         case PaymentState.CREATED:
@@ -298,7 +327,10 @@ def _refund(attempt: Attempt, purchase: Purchase, report: Report) -> Ruling:
 
 def _partial_refund(attempt: Attempt, purchase: Purchase, back: int) -> Ruling:
     """The amount is added; the order keeps its goods."""
-    moves = (PaymentState.PARTIALLY_REFUNDED,) if attempt.state is PaymentState.SUCCEEDED else ()
+    until = attempt.refund_until
+    through = attempt.state is PaymentState.REFUND_PENDING and until is not None and back >= until
+    first = attempt.state is PaymentState.SUCCEEDED
+    moves = (PaymentState.PARTIALLY_REFUNDED,) if first or through else ()
     outside = purchase.state in FULFILLED and attempt.state in KEPT
     review = Review.REFUND_OUTSIDE if outside else None
     return Ruling(Verdict.PARTIALLY_REFUNDED, moves, refunded=back, review=review)

@@ -358,6 +358,9 @@ payments = Table(  # a row per attempt, committed before the provider is called
     Column("currency", String(3), nullable=False),
     Column("captured", BigInteger, nullable=False, default=0),
     Column("refunded", BigInteger, nullable=False, default=0),
+    Column(
+        "refund_until", BigInteger, nullable=True
+    ),  # what shall be back in all once the refund asked for is through
     Column("checkout_url", String(500), nullable=True),
     Column("review_reason", String(32), nullable=True),
     Column("idempotency_key", Id(64), nullable=False),  # keyed hash of (account, order, Idempotency-Key)
