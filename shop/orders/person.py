@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from shop.accounts.contact import find_account
 from shop.accounts.kit import AccountKit
@@ -29,6 +31,16 @@ class Person:
 def open_person(db: Database, kit: AccountKit, operator_id: str, order_id: str) -> Person:
     """The buyer of an order as they are; the look is audited in the same transaction. Raises `UnknownOrder`."""
     return db.run(_open_person, kit, operator_id, order_id)
+
+
+def note_export(db: Database, operator_id: str, subject: str) -> None:
+    """Write down that an operator takes the buyers of many orders along: of a sale, or of all."""
+    db.run(audit.note, operator_id, "export-persons", subject, {})
+
+
+def open_persons(db: Database, kit: AccountKit, order_ids: Collection[str]) -> dict[str, Person]:
+    """The buyers of these orders, for an export that `note_export` has noted."""
+    return db.read(_persons, kit, order_ids)
 
 
 def masked_person(db: Database, kit: AccountKit, order_id: str) -> Person:
@@ -81,19 +93,31 @@ def _open_person(tx: Tx, kit: AccountKit, operator_id: str, order_id: str) -> Pe
 
 
 def _person(tx: Tx, kit: AccountKit, order_id: str) -> Person:
-    columns = (accounts, orders.c.address_sealed)
-    query = (
-        select(*columns).select_from(orders).outerjoin(accounts, accounts.c.account_id == orders.c.account_id)
-    )
-    row = tx.first(query.where(orders.c.order_id == order_id))
-    if row is None:
+    found = _persons(tx, kit, [order_id]).get(order_id)
+    if found is None:
         raise UnknownOrder("there is no such order")
+    return found
 
+
+def _persons(tx: Tx, kit: AccountKit, order_ids: Collection[str]) -> dict[str, Person]:
+    columns = (accounts, orders.c.order_id, orders.c.address_sealed)
+    whose = (
+        select(*columns)
+        .select_from(orders)
+        .outerjoin(accounts, accounts.c.account_id == orders.c.account_id)
+        .where(orders.c.order_id.in_(order_ids))
+    )
+    return {row.order_id: _opened(kit, row) for row in tx.all(whose)}
+
+
+def _opened(kit: AccountKit, row: Row[Any]) -> Person:
     def opened(name: str) -> str:
         sealed = row._mapping[name]
         return "" if sealed is None else kit.vault.open(sealed, place(f"accounts.{name}", row.account_id))
 
     address = None
     if row.address_sealed is not None:
-        address = decode_address(kit.vault.open(row.address_sealed, place("orders.address_sealed", order_id)))
+        address = decode_address(
+            kit.vault.open(row.address_sealed, place("orders.address_sealed", row.order_id))
+        )
     return Person(opened("email_sealed"), opened("name_sealed"), opened("phone_sealed"), address)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import io
+
 from shop.sales.line import copy_calls
 from shop.sales.turns import CallRow
 from shop.storage.columns import from_millis
@@ -97,3 +100,26 @@ async def test_every_page_of_the_desk_opens_for_viewers_in_both_languages(house:
             assert shown.status_code == 200, (path, shown.text)
             assert f'<html lang="{language}"' in shown.text
             assert "Show personal data" not in shown.text
+
+
+async def test_tables_of_orders_and_ledger_carry_persons_for_operators_alone(house: House) -> None:
+    slug, operator, viewer = await house.sale(), await house.operator(), await house.operator("viewer")
+    buyer = await house.buyer()
+    order_id = await house.reserved(buyer, slug)
+    path = f"/operator/orders.csv?sale={slug}"
+    problem(await buyer.ask("GET", path), 403, "forbidden")
+    problem(await viewer.ask("GET", "/operator/orders.csv?sale=nothing"), 404, "unknown_sale")
+
+    (row,) = csv.DictReader(io.StringIO((await viewer.ask("GET", path)).text))
+    assert (row["order_id"], row["state"], row["seq"]) == (order_id, "reserved", "1")
+    assert "email" not in row
+    assert (await operator.ask("GET", "/operator/audit?action=export-persons")).json()["items"] == []
+    (row,) = csv.DictReader(io.StringIO((await operator.ask("GET", path)).text))
+    assert (row["email"], row["name"]) == (buyer.email, "Kim Minji")
+    assert len((await operator.ask("GET", "/operator/audit?action=export-persons")).json()["items"]) == 1
+
+    ledger = await viewer.ask("GET", f"/operator/ledger.csv?sale={slug}")
+    rows = list(csv.DictReader(io.StringIO(ledger.text)))
+    assert [(one["reason"], one["order_id"]) for one in rows][-1][1] == order_id
+    assert sum(int(one["delta_held"]) for one in rows) == 1
+    assert sum(int(one["delta_allotted"]) for one in rows) == 10

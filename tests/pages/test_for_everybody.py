@@ -13,10 +13,10 @@ from tests.running import RunningDemo
 
 STRANGERS = ["/", "/sales/demo", "/login", "/signup", "/verify", "/reset", "/reset?step=sent", "/demo/mail"]
 BUYERS = ["/", "/sales/demo", "/orders", "/cart", "/me", "/nowhere"]
-OPERATORS = ["/operator", "/operator/sales/new", "/operator/stock", "/operator/audit"]
+OPERATORS = ["/operator", "/operator/sales/new", "/operator/stock", "/operator/audit", "/operator/orders"]
+OPERATORS += ["/operator/stuck", "/operator/books?run=yes", "/operator/sales/demo/fairness"]
 OPERATORS += [
-    f"/operator/sales/demo{more}"
-    for more in ("", "/edit", "/preview", "/preview/line", "/orders", "/rehearsal")
+    f"/operator/sales/demo{more}" for more in ("", "/edit", "/preview", "/preview/line", "/rehearsal")
 ]
 
 FIRST_VIEW_BYTES = 60_000

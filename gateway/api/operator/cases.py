@@ -7,9 +7,10 @@ from typing import Annotated, Any
 from litestar import Request, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.response import Stream
 
-from gateway import cases, identity, records
-from gateway.api.operator.answers import BODY, MINE, Cursor, Limit, Sale
+from gateway import cases, exports, identity, records
+from gateway.api.operator.answers import BODY, MINE, Cursor, Limit, Sale, csv_file
 from gateway.bodies.cases import OrderStoryBody
 from gateway.bodies.operator import OperatorOrderList
 from gateway.documenting import refuses
@@ -73,4 +74,34 @@ async def read_story(
     return await services.threads(cases.tell, services, order_id, person)
 
 
-HANDLERS = [list_orders, search_orders, read_story]
+@get("/orders.csv", tags=["operator"], media_type="text/csv", responses=refuses(*MINE, "unknown_sale"))
+async def export_orders(
+    request: AnyRequest, services: NamedDependency[Services], sale: Sale = None
+) -> Stream:
+    """Orders as a table (CSV, UTF-8), the newest first. For operators with their buyers, which is audited; for viewers without."""
+    principal = await identity.require_live_operator(request, services, "viewer")
+    return await csv_of_orders(services, principal, sale)
+
+
+@get("/ledger.csv", tags=["operator"], media_type="text/csv", responses=refuses(*MINE, "unknown_sale"))
+async def export_ledger(
+    request: AnyRequest, services: NamedDependency[Services], sale: Sale = None
+) -> Stream:
+    """Every movement of stock as a table (CSV, UTF-8), the first first."""
+    await identity.require_live_operator(request, services, "viewer")
+    return await csv_of_ledger(services, sale)
+
+
+async def csv_of_orders(services: Services, principal: identity.Principal, sale: str | None) -> Stream:
+    """The table as a file. Raises UnknownSale."""
+    parts = await services.threads(exports.orders_csv, services, principal, sale)
+    return csv_file(services, f"orders-{sale}.csv" if sale else "orders.csv", parts)
+
+
+async def csv_of_ledger(services: Services, sale: str | None) -> Stream:
+    """The table as a file. Raises UnknownSale."""
+    parts = await services.threads(exports.ledger_csv, services, sale)
+    return csv_file(services, f"ledger-{sale}.csv" if sale else "ledger.csv", parts)
+
+
+HANDLERS = [export_orders, export_ledger, list_orders, search_orders, read_story]

@@ -7,8 +7,10 @@ from urllib.parse import urlencode
 
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.response import Stream
 
 from gateway import cases, operating, records
+from gateway.api.operator.cases import csv_of_ledger, csv_of_orders
 from gateway.pages.operator.door import may_change, operator_of
 from gateway.pages.operator.live import ORDER_STATES
 from gateway.pages.render import AnyRequest, form_of, page, see_other, services_for
@@ -114,4 +116,25 @@ async def open_person(request: AnyRequest, order_id: FromPath[str]) -> Response[
     return page(request, "operator/order.html", told=told, may_change=True)
 
 
-HANDLERS: list[Any] = [orders_page, orders_of_sale, search, order_page, open_person]
+@get("/operator/orders.csv", include_in_schema=False)
+async def export_orders(request: AnyRequest, sale: FromQuery[str] = "") -> Stream:
+    """Orders as a table; for operators with their buyers, which is audited."""
+    return await csv_of_orders(services_for(request), await operator_of(request), sale or None)
+
+
+@get("/operator/ledger.csv", include_in_schema=False)
+async def export_ledger(request: AnyRequest, sale: FromQuery[str] = "") -> Stream:
+    """Every movement of stock as a table."""
+    await operator_of(request)
+    return await csv_of_ledger(services_for(request), sale or None)
+
+
+HANDLERS: list[Any] = [
+    export_orders,
+    export_ledger,
+    orders_page,
+    orders_of_sale,
+    search,
+    order_page,
+    open_person,
+]

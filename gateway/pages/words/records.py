@@ -61,6 +61,7 @@ class RecordWords(Figures):
             "set-allotment": _("Set the units of a product"),
             "adjust-on-hand": _("Put the count of a shelf right"),
             "retry": _("Had something tried again"),
+            "export-persons": _("Took orders along with their buyers’ data"),
             "open-person": _("Looked at the buyer’s data"),
             "find-buyer": _("Looked for a buyer by e-mail"),
         }.get(action, action)
