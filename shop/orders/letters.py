@@ -46,15 +46,17 @@ def put_decision_letters(
     put_mails(tx, vault, list(zip(letters, keys, strict=True)))
 
 
-def put_change_letter(tx: Tx, vault: Vault, order: Row[Any], state: OrderState) -> None:
-    """A letter that the order is in this state now."""
+def put_change_letter(
+    tx: Tx, vault: Vault, order: Row[Any], state: OrderState, *, late: bool = False
+) -> None:
+    """A letter that the order is in this state now; `late`: by money that came after its hold."""
     title: str = tx.scalar(select(sales.c.title).where(sales.c.sale_id == order.sale_id)) or ""
     found = order_lines.c.order_id == order.order_id
     lines = tx.all(
         select(order_lines.c.title, order_lines.c.quantity).where(found).order_by(order_lines.c.sale_item_id)
     )
     letter = order_letter(
-        OCCASIONS[state],
+        Occasion.ORDER_PAID_LATE if late else OCCASIONS[state],
         order.account_id,
         order_id=order.order_id,
         sale_title=title,

@@ -16,7 +16,7 @@ from shop.mail.effects import Request, put_effects
 from shop.orders.changes import end_order, lock_order, move_order, pay_order
 from shop.orders.letters import put_change_letter
 from shop.orders.rules import Ended, OrderState
-from shop.payments.rules import OPEN, Attempt, Fate, PaymentState, Purchase, Ruling, Verdict, move
+from shop.payments.rules import KEPT, OPEN, Attempt, Fate, PaymentState, Purchase, Ruling, Verdict, move
 from shop.stock.moves import return_sold
 from shop.storage.database import Contended, Tx
 from shop.storage.tables import orders, payments
@@ -56,7 +56,8 @@ class Case:
         over = self.order.hold_expires_at is None or self.order.hold_expires_at <= tx.now
         states = {PaymentState(other.state) for other in self.others}
         suspended = PaymentState.SUSPENSE in states
-        return Purchase(OrderState(self.order.state), over, not states.isdisjoint(OPEN), suspended)
+        is_open, is_kept = not states.isdisjoint(OPEN), not states.isdisjoint(KEPT)
+        return Purchase(OrderState(self.order.state), over, is_open, suspended, is_kept)
 
 
 def lock_case(tx: Tx, payment_id: str, provider: str | None = None) -> Case | None:
@@ -110,6 +111,7 @@ def _change_payment(tx: Tx, payment: Row[Any], ruling: Ruling) -> None:
     changes: dict[str, Any] = {"state": state, "updated_at": tx.now}
     if ruling.moves:
         changes["lease_until"] = None
+        changes["late_at"] = tx.now if ruling.verdict is Verdict.LATE else None
     for name in ("captured", "refunded"):
         if (amount := getattr(ruling, name)) is not None:
             changes[name] = amount

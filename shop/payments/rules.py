@@ -142,6 +142,7 @@ class Purchase:
     hold_over: bool
     other_open: bool = False
     other_suspended: bool = False
+    other_kept: bool = False
 
 
 class Verdict(StrEnum):
@@ -152,7 +153,7 @@ class Verdict(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     SUSPENDED = "suspended"  # another amount or currency: kept apart until the shop has looked at it
-    LATE = "late"  # the order had expired: the money goes back
+    LATE = "late"  # the order had expired: the lane decides whether there are still units for it
     REFUND_DUE = "refund_due"  # the order is cancelled or already paid: the money goes back
     REFUNDED = "refunded"
     PARTIALLY_REFUNDED = "partially_refunded"
@@ -234,13 +235,19 @@ def _success(attempt: Attempt, purchase: Purchase, report: Report) -> Ruling:
         return Ruling(
             Verdict.SUSPENDED, (PaymentState.SUSPENSE,), Fate.STAYS, captured, back, Review.AMOUNT_MISMATCH
         )
+    partial = (PaymentState.PARTIALLY_REFUNDED,) if back else ()
     if purchase.state in (OrderState.RESERVED, OrderState.PAYING):
-        partial = (PaymentState.PARTIALLY_REFUNDED,) if back else ()
         return Ruling(Verdict.PAID, (PaymentState.SUCCEEDED, *partial), Fate.PAID, captured, back)
+    if purchase.state is OrderState.EXPIRED and not purchase.other_kept:
+        return Ruling(Verdict.LATE, (PaymentState.SUCCEEDED, *partial), Fate.STAYS, captured, back)
     moves = (PaymentState.SUCCEEDED, PaymentState.REFUND_PENDING)
-    if purchase.state is OrderState.EXPIRED:
-        return Ruling(Verdict.LATE, moves, Fate.STAYS, captured, back, Review.LATE_SUCCESS)
     return Ruling(Verdict.REFUND_DUE, moves, Fate.STAYS, captured, back)
+
+
+def refuse_late(attempt: Attempt) -> Ruling:
+    """There are no units left for an order whose money came late: it goes back."""
+    move(attempt.state, PaymentState.REFUND_PENDING)
+    return Ruling(Verdict.REFUND_DUE, (PaymentState.REFUND_PENDING,), review=Review.LATE_SUCCESS)
 
 
 def _pending(attempt: Attempt) -> Ruling:

@@ -363,6 +363,9 @@ payments = Table(  # a row per attempt, committed before the provider is called
     Column("idempotency_key", Id(64), nullable=False),  # keyed hash of (account, order, Idempotency-Key)
     Column("request_hash", Id(64), nullable=False),
     Column("lease_until", Instant, nullable=True),
+    Column(
+        "late_at", Instant, nullable=True, index=True
+    ),  # paid for an expired order, which is to be decided again
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=True),
     Column("updated_at", Instant, nullable=False),
