@@ -4,10 +4,10 @@
 --
 -- KEYS  1 lane   2 lane:open   3 lane:late:<payment id>
 -- ARGV  1 entry (JSON)   2 life of the mark, ms
--- Returns  1 when it was appended, 0 when it is there already or the lane is not open
--- Cost  3 commands
+-- Returns  1 when it was appended, 0 when it is there already or the lane is not open: receipts that come back go first
+-- Cost  4 commands
 
-if redis.call('EXISTS', KEYS[2]) == 0 or not redis.call('SET', KEYS[3], '1', 'NX', 'PX', ARGV[2]) then
+if redis.call('GET', KEYS[2]) ~= run_id() or not redis.call('SET', KEYS[3], '1', 'NX', 'PX', ARGV[2]) then
   return 0
 end
 redis.call('RPUSH', KEYS[1], ARGV[1])
