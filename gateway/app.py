@@ -24,7 +24,8 @@ from gateway import health, problems
 from gateway.api import accounts, cart, gate, keys, line, orders, payments, products, sales
 from gateway.api import draws as api_draws
 from gateway.api import fairness as api_fairness
-from gateway.api.operator import cases, desk, stock
+from gateway.api.operator import cases, desk, stock, troubles
+from gateway.api.operator import orders as operator_orders
 from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
 from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, LetterLimiter, PollLimiter
@@ -94,8 +95,10 @@ def _api() -> list[Router]:
     desks = [
         *desk.HANDLERS,
         *cases.HANDLERS,
+        *troubles.HANDLERS,
         *operator_sales.HANDLERS,
         *stock.HANDLERS,
+        *operator_orders.HANDLERS,
         *api_fairness.OPERATOR,
     ]
     return [

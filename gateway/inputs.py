@@ -248,6 +248,16 @@ class Allotment(Input, frozen=True):
     reason: Reason
 
 
+class OrderAction(Input, frozen=True):
+    """Why something is done to an order. `amount` and `was` are for `refund`: minor units to give back (all that is left without
+    it), and how much was back before, which keeps a repeated part from being given back twice.
+    """
+
+    reason: Reason
+    amount: Annotated[int, _told("minor units", 5000, minimum=1)] | UnsetType = UNSET
+    was: Annotated[int, _told("minor units that were back before", 0, minimum=0)] | UnsetType = UNSET
+
+
 class ShelfChange(Input, frozen=True):
     """Units that came onto the shelf or went off it. `was`, what the shelf held before, keeps it from being done twice."""
 

@@ -25,6 +25,7 @@ from shop.cart import rules as cart
 from shop.catalogue import rules as catalogue
 from shop.orders import receipt
 from shop.orders import rules as orders
+from shop.orders.stuck import NotStuck
 from shop.payments import rules as payments
 from shop.sales import rules as sales
 from waiting_room import refusals as room
@@ -148,6 +149,7 @@ TABLE: Mapping[type[Exception], Row] = {
     sales.SaleFrozen: Row(
         409, "sale_frozen", "Buyers have been told this; it may no longer change", speaks=True
     ),
+    NotStuck: Row(409, "not_stuck", "This is not stuck any more", speaks=True),
     orders.UnknownOrder: Row(404, "unknown_order", "There is no such order"),
     payments.BadSignature: Row(401, "bad_signature", "The callback is not signed by the provider"),
     payments.Unreadable: Row(400, "unreadable_body", "The body cannot be read"),
@@ -155,6 +157,7 @@ TABLE: Mapping[type[Exception], Row] = {
     payments.UnknownProvider: Row(404, "unknown_provider", "There is no such payment provider"),
     payments.KeyReused: Row(422, "idempotency_key_reused", "This Idempotency-Key stands for another request"),
     payments.StillRunning: Row(409, "still_running", "This payment is being started"),
+    payments.StaleRefund: Row(412, "precondition_failed", "Somebody else changed it since", speaks=True),
     payments.UnderReview: Row(409, "under_review", "A payment of this order is being looked at", speaks=True),
     payments.ProviderUnavailable: Row(503, "provider_unavailable", "The payment provider does not answer"),
     payments.ProviderRefused: Row(503, "provider_refused", "The payment provider does not take this payment"),

@@ -54,9 +54,8 @@ class Till:
 
     def publish(self, *, opened: datetime) -> None:
         """Lay the copies of a sale that opened then and stays open."""
-        publish.publish_sale(
-            self._sync, SalePublication(_sale(self._sale_id, self._plan, opened), self._stock())
-        )
+        sale = _sale(self._sale_id, self._plan, opened)
+        publish.publish_sale(self._sync, SalePublication(sale, self._stock(), first=True))
 
     def admit(self, ticket: str, jti: str, exp_s: int) -> None:
         """The pass that a buyer has claimed."""

@@ -37,7 +37,7 @@ class View:
         return self.entries[:count]
 
     def take_off(self, result: BatchResult) -> None:
-        gone = set(result.order_ids)
+        gone = set(result.lane_ids)
         self.entries = [entry for entry in self.entries if entry.order_id not in gone]
 
 
@@ -86,7 +86,7 @@ class Counter:
     def drain(self, **options: Any) -> BatchResult:
         """One batch; what is decided leaves the lane."""
         result = drain_once(self.db, self.sale.sale_id, self.head, vault=VAULT, **options)
-        gone = set(result.order_ids)
+        gone = set(result.lane_ids)
         self.lane = [entry for entry in self.lane if entry.order_id not in gone]
         return result
 

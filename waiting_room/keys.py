@@ -31,6 +31,7 @@ Redis Cluster and every script touches one slot only.
 | lane:returned | zset   | orders as JSON that came back by their receipts -> accepted_no; enter the lane when it opens     |
 | lane:accepted | string | counter behind `accepted_no`                                                                     |
 | lane:bell     | string | a doorbell is under way (NX, 1 s)                                                                |
+| lane:late:<id> | string | late money of this payment was put into the lane (60 s)                                          |
 | passes        | hash   | jti -> order id of the live order that uses the pass                                             |
 | order:<id>    | string | what was accepted, as JSON; the record behind Idempotency-Key (24 h)                             |
 | result:<id>   | string | the decision on an order, as JSON (1 h)                                                          |
@@ -166,6 +167,9 @@ class SaleKeys:
     @property
     def lane_bell(self) -> str:
         return self._key("lane:bell")
+
+    def late(self, payment_id: str) -> str:
+        return self._key(f"lane:late:{payment_id}")
 
     @property
     def passes(self) -> str:

@@ -91,4 +91,4 @@ def _tell(runtime: Runtime, sale_id: str, result: BatchResult) -> None:
         sale_id, [(one.jti, one.order_id) for one in known if one.state is OrderState.REJECTED]
     )
     announce_outcomes(runtime.redis, [ended for one in known if (ended := one.ended(sale_id))])
-    runtime.lanes.pop_decided(sale_id, result.order_ids)
+    runtime.lanes.pop_decided(sale_id, result.lane_ids)

@@ -46,6 +46,7 @@ QUEUE_OUTBOX = "outbox"
 RECORD_S = 24 * 3600  # how long an Idempotency-Key is remembered
 RESULT_S = 3600
 BELL_MS = 1000
+LATE_MARK_MS = 60_000
 # A doorbell is worth nothing later: the sweeper rings again every second or two.
 DOORBELL_TTL_S = 60
 DRAIN_TIMEOUT_S = 30
@@ -238,6 +239,7 @@ class LaneReader:
         self._redis = client
         self._pop = client.register_script(scripts.source("pop_decided"))
         self._publish = client.register_script(scripts.source("publish"))
+        self._append_late = client.register_script(scripts.source("append_late"))
         self._give_back = client.register_script(scripts.source("give_back"))
 
     def head(self, sale_id: str, count: int) -> list[OrderEntry]:
@@ -250,6 +252,12 @@ class LaneReader:
         pipeline.delete(keys.lane_bell)
         pipeline.lrange(keys.lane, 0, count - 1)
         return [decode_entry(entry) for entry in pipeline.execute()[1]]
+
+    def append_late(self, entry: OrderEntry) -> bool:
+        """Put late money at the end of its lane, unless it was put there within the last minute or the lane is not open."""
+        keys = SaleKeys(entry.sale_id)
+        marks = [keys.lane, keys.lane_open, keys.late(entry.lane_id)]
+        return bool(self._append_late(keys=marks, args=[encode_entry(entry), LATE_MARK_MS]))
 
     def take_bell(self, sale_id: str) -> bool:
         """Whether the caller is the one who shall ring; nobody else is told so within the next second."""
@@ -278,9 +286,9 @@ class LaneReader:
         pairs = [value for pair in rejected for value in pair]
         return int(self._give_back(keys=[SaleKeys(sale_id).passes], args=pairs)) if pairs else 0
 
-    def pop_decided(self, sale_id: str, order_ids: Iterable[str]) -> int:
+    def pop_decided(self, sale_id: str, lane_ids: Iterable[str]) -> int:
         """Take these entries off the head, stopping at the first that is another; the number taken."""
-        return int(self._pop(keys=[SaleKeys(sale_id).lane], args=list(order_ids)))
+        return int(self._pop(keys=[SaleKeys(sale_id).lane], args=list(lane_ids)))
 
 
 class Doorbell:

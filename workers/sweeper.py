@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 from shop.errors import Unavailable
 from shop.mail.effects import due_kinds
 from shop.orders.expire import expire_due
+from shop.orders.late import late_entries, refuse_without_lane
 from shop.orders.rules import Ended
 from shop.payments.apply import Settled
 from shop.payments.settle import give_back_suspended, retry_unknown
@@ -74,6 +75,18 @@ def publish_sales(runtime: Runtime) -> bool:
     return False
 
 
+def take_in_late(runtime: Runtime) -> bool:
+    """Put money that came after its hold at the end of its lane; where nobody decides any more it goes back."""
+    late = late_entries(runtime.db)
+    live = set(live_sale_ids(runtime.db)) if late else set()
+    for entry in late:
+        if entry.sale_id in live:
+            runtime.lanes.append_late(entry)
+        else:
+            refuse_without_lane(runtime.db, runtime.vault, entry.lane_id)
+    return False
+
+
 def ring_lanes(runtime: Runtime) -> bool:
     """Ring where orders wait and no bell is on its way."""
     waiting = [
@@ -122,7 +135,7 @@ def return_stock(runtime: Runtime) -> bool:
     return False
 
 
-COPIES: Sequence[Duty] = (publish_sales, ring_lanes, ring_outbox, free_slots)
+COPIES: Sequence[Duty] = (publish_sales, take_in_late, ring_lanes, ring_outbox, free_slots)
 MONEY: Sequence[Duty] = (expire_holds, settle_late, return_stock)
 
 

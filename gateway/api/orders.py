@@ -14,6 +14,7 @@ from gateway.documenting import refuses
 from gateway.idempotency import REPLAYED_HEADER, read_key
 from gateway.inputs import NewOrder, PaymentChoice
 from gateway.services import Services
+from shop.orders import fulfil
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -121,6 +122,21 @@ async def cancel_order(
 
 
 @post(
+    "/orders/{order_id:str}/return",
+    tags=["checkout"],
+    status_code=200,
+    responses=refuses(*_MINE, "unknown_order", "illegal_move"),
+)
+async def request_return(
+    order_id: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
+) -> OrderBody:
+    """Ask to send the goods of a delivered order back."""
+    principal = await identity.require_live_buyer(request, services)
+    await services.threads(fulfil.request_return, services.db, principal.subject_id, order_id)
+    return await checkout.read_order(services, principal, order_id)
+
+
+@post(
     "/orders/{order_id:str}/payment",
     guards=[identity.buyers_only],
     tags=["checkout"],
@@ -146,4 +162,4 @@ async def start_payment(
     return Response(started.body, status_code=201, headers=headers)
 
 
-HANDLERS = [place_order, list_orders, read_order, cancel_order, start_payment]
+HANDLERS = [place_order, list_orders, read_order, cancel_order, request_return, start_payment]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from gateway.bodies.base import Body
+from gateway.bodies.base import Body, Items
 from gateway.bodies.operator import OperatorOrderBody
 
 
@@ -46,3 +46,40 @@ class OrderStoryBody(Body, frozen=True):
     ticket_id: str
     person: PersonBody
     moments: list[MomentBody]
+
+
+class StuckBody(Body, frozen=True):
+    """One thing that waits for an operator. `kind`: effect, review, suspended, unknown_callback, paying_too_long, lane or job."""
+
+    kind: str
+    at: datetime
+    ref: str
+    note: str
+    order_id: str | None = None
+    attempts: int | None = None
+
+
+class StuckList(Items[StuckBody], frozen=True, kw_only=True):
+    """Everything that does not go on by itself; always whole."""
+
+
+class MismatchBody(Body, frozen=True):
+    """One figure that differs: `field` of `row` in `table` is `found`, and `by` says it should be `expected`; `sentence` says so in
+    the words of `firstcome reconcile`.
+    """
+
+    table: str
+    row: str
+    field: str
+    found: int | str
+    expected: int | str
+    by: str
+    sentence: str
+
+
+class ReconciliationBody(Body, frozen=True):
+    """Whether the books add up; if not, everything in which they differ."""
+
+    adds_up: bool
+    as_of: datetime
+    items: list[MismatchBody]

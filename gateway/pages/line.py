@@ -85,18 +85,23 @@ async def render_line(request: AnyRequest, slug: str, problem: Problem | None = 
     sale = services.snapshot.sale(slug)
     start = request.cookies.get(cookie_name(services.settings, f"start_{sale.sale_id}"), "")
     way = progress(place, int(start) if start.isdecimal() and len(start) < 10 else None)
-    values = line_values(services, visitor, sale, place, way)
-    answer = page(
-        request, "buyer/line.html", problem=problem, onward=onward(request, services, slug), **values
-    )
+    goal = onward(request, services, slug)
+    values = line_values(services, visitor, sale, place, way, to_site=not goal.endswith("/checkout"))
+    answer = page(request, "buyer/line.html", problem=problem, onward=goal, **values)
     remember_place(request, answer, services, place)
     return answer
 
 
 def line_values(
-    services: Services, visitor: Visitor, sale: Sale, place: TicketBody, way: Progress
+    services: Services,
+    visitor: Visitor,
+    sale: Sale,
+    place: TicketBody,
+    way: Progress,
+    *,
+    to_site: bool = False,
 ) -> dict[str, Any]:
-    """What the template of the waiting page shows."""
+    """What the template of the waiting page shows. `to_site`: the turn leads on to the site that the buyer came from."""
     words = visitor.words
     sentences = dict(words.sentences())
     reason = place.estimate.reason if place.estimate else None
@@ -115,8 +120,8 @@ def line_values(
         "start_ahead": way.start,
         "progress": way.percent,
         "track_x": way.x,
-        "headlines": words.headlines(),
-        "leads": words.leads(drawn=sale.draw is not None),
+        "headlines": words.headlines(to_site=to_site),
+        "leads": words.leads(drawn=sale.draw is not None, to_site=to_site),
         "outlooks": words.outlooks(),
         "reasons": words.reasons(),
         "sentences": words.sentences(),

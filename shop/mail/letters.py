@@ -21,8 +21,11 @@ class Occasion(StrEnum):
     RESET_CODE = "reset_code"
     ORDER_RESERVED = "order_reserved"
     ORDER_PAID = "order_paid"
+    ORDER_PAID_LATE = "order_paid_late"
     ORDER_EXPIRED = "order_expired"
     ORDER_CANCELLED = "order_cancelled"
+    ORDER_REFUNDED = "order_refunded"
+    PAYMENT_RETURNED = "payment_returned"
     ORDER_REJECTED = "order_rejected"
 
 

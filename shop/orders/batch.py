@@ -7,15 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sqlalchemy import case, delete, select, update
+from sqlalchemy import Row, case, delete, select, update
 
 from shop.accounts.addresses import address_for_order
 from shop.errors import ShopError
 from shop.orders.entry import OrderEntry
 from shop.orders.facts import Facts, read_facts
 from shop.orders.judgement import Judgement, Line
+from shop.orders.late import lock_late, still_late, write_late
 from shop.orders.letters import put_decision_letters
 from shop.orders.rules import OUTCOMES, Ended, OrderState, RejectReason, pass_claim
+from shop.payments.apply import Case
 from shop.stock.moves import Movement, move_stock
 from shop.stock.rules import ReservationState
 from shop.storage.columns import from_millis
@@ -34,7 +36,9 @@ class UnknownLane(ShopError):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of one order. `seq` is None for an order that was cancelled while it was queued."""
+    """What became of one order. `seq` is None for an order that was cancelled while it was queued; `late` is the payment that
+    had it decided again.
+    """
 
     order_id: str
     account_id: str
@@ -42,6 +46,7 @@ class Decision:
     state: OrderState
     reason: RejectReason | None
     seq: int | None
+    late: str | None = None
 
     def ended(self, sale_id: str) -> Ended | None:
         """What the waiting room is to be told, if the decision ends the order."""
@@ -64,41 +69,40 @@ class BatchResult:
         return BatchResult(self.decisions + later.decisions, self.passed_over + later.passed_over)
 
     @property
-    def order_ids(self) -> list[str]:
-        """Every order that belongs off the lane."""
-        return [decision.order_id for decision in (*self.passed_over, *self.decisions)]
+    def lane_ids(self) -> list[str]:
+        """Every entry that belongs off the lane."""
+        return [decision.late or decision.order_id for decision in (*self.passed_over, *self.decisions)]
 
 
 def split_head(tx: Tx, entries: Sequence[OrderEntry]) -> tuple[list[OrderEntry], list[Decision]]:
     """The entries that nobody has decided yet, each once and at its first place, and the decisions that the database knows."""
     if not entries:
         return [], []
-    known = {entry.order_id for entry in entries}
-    columns = (
-        orders.c.order_id,
-        orders.c.account_id,
-        orders.c.pass_jti,
-        orders.c.state,
-        orders.c.reason,
-        orders.c.seq,
-    )
-    rows = {row.order_id: row for row in tx.all(select(*columns).where(orders.c.order_id.in_(known)))}
-    passed_over = [
-        Decision(
-            row.order_id,
-            row.account_id,
-            row.pass_jti,
-            OrderState(row.state),
-            RejectReason(row.reason) if row.reason else None,
-            row.seq,
-        )
-        for row in rows.values()
-    ]
+    columns = (orders.c.order_id, orders.c.state, orders.c.reason, orders.c.seq)
+    known = orders.c.order_id.in_({entry.order_id for entry in entries})
+    rows = {row.order_id: row for row in tx.all(select(*columns).where(known))}
+    late = still_late(tx, entries)
     fresh: dict[str, OrderEntry] = {}
+    passed_over: dict[str, Decision] = {}
     for entry in entries:
-        if entry.order_id not in rows:
-            fresh.setdefault(entry.order_id, entry)
-    return list(fresh.values()), passed_over
+        row = rows.get(entry.order_id)
+        undecided = row is None if entry.late is None else entry.late in late
+        if undecided:
+            fresh.setdefault(entry.lane_id, entry)
+        else:
+            passed_over.setdefault(entry.lane_id, _known(entry, row))
+    return list(fresh.values()), list(passed_over.values())
+
+
+def _known(entry: OrderEntry, row: Row[Any] | None) -> Decision:
+    """What the database knows of an entry; late money whose order it knows no more is nobody's."""
+    if row is None:
+        return Decision(
+            entry.order_id, entry.account_id, entry.pass_jti, OrderState.EXPIRED, None, None, entry.late
+        )
+    reason = RejectReason(row.reason) if row.reason else None
+    state = OrderState(row.state)
+    return Decision(entry.order_id, entry.account_id, entry.pass_jti, state, reason, row.seq, entry.late)
 
 
 def decide_batch(
@@ -110,19 +114,35 @@ def decide_batch(
     facts = read_facts(tx, sale_id, entries)
     until = time.monotonic() + batch_ms / 1000
     judged: list[tuple[OrderEntry, Judgement]] = []
+    cases: dict[str, Case] = {}
     for entry in entries:
+        if entry.late is not None:
+            found = lock_late(tx, entry.late)
+            if found is None:
+                continue  # it was decided meanwhile: the next reading passes it over
+            cases[entry.late] = found
         judgement = facts.books.judge(entry)
         facts.books.take(entry, judgement)
         judged.append((entry, judgement))
         if time.monotonic() >= until:
             break
-    return _write(tx, sale_id, seq, judged, facts, vault)
+    if not judged:
+        return BatchResult()
+    again = [(entry, judgement) for entry, judgement in judged if entry.late is not None]
+    movements = _write_late(tx, again, cases, vault)
+    return _write(tx, sale_id, seq, judged, facts, vault, movements)
 
 
-def reject_failed(tx: Tx, sale_id: str, seq: int, entry: OrderEntry) -> BatchResult:
-    """Reject, in its turn, an entry that could not be decided; asks as little as it can of it."""
+def reject_failed(tx: Tx, sale_id: str, seq: int, entry: OrderEntry, vault: Vault | None) -> BatchResult:
+    """Reject, in its turn, an entry that could not be decided; asks as little as it can of it. Late money goes back."""
     currency = tx.scalar(select(sale_items.c.currency).where(sale_items.c.sale_id == sale_id)) or "XXX"
     judgement = Judgement(OrderState.REJECTED, RejectReason.FAILED, ())
+    if entry.late is not None:
+        found = lock_late(tx, entry.late)
+        if found is not None:
+            _write_late(tx, [(entry, judgement)], {entry.late: found}, vault)
+        _advance(tx, sale_id, seq, [entry])
+        return BatchResult([_decision(entry, judgement, None)])
     tx.insert(orders, [_order_row(tx, entry, judgement, seq + 1, currency)])
     _advance(tx, sale_id, seq, [entry])
     return BatchResult([_decision(entry, judgement, seq + 1)])
@@ -135,7 +155,12 @@ def _write(
     judged: Sequence[tuple[OrderEntry, Judgement]],
     facts: Facts,
     vault: Vault | None,
+    movements: Sequence[Movement],
 ) -> BatchResult:
+    """The rows of all that was judged, and the stock of those that came late (`movements`) with theirs."""
+    again = [_decision(entry, judgement, None) for entry, judgement in judged if entry.late is not None]
+    everything = [entry for entry, _ in judged]
+    judged = [(entry, judgement) for entry, judgement in judged if entry.late is None]
     numbered = [(seq + place, entry, judgement) for place, (entry, judgement) in enumerate(judged, 1)]
     rows = [
         _order_row(tx, entry, judgement, number, facts.currency, facts)
@@ -159,24 +184,47 @@ def _write(
         put_decision_letters(
             tx, vault, facts.sale_title, list(zip(rows, (j for _, j in judged), strict=True))
         )
-    _advance(tx, sale_id, seq, [entry for entry, _ in judged])
-    move_stock(tx, [_movement(entry, line, entry.order_id in paid) for entry, line in taken], actor=ACTOR)
-    return BatchResult(decisions)
+    _advance(tx, sale_id, seq, everything)
+    moved = [_movement(entry, line, entry.order_id in paid) for entry, line in taken]
+    move_stock(tx, [*moved, *movements], actor=ACTOR)
+    return BatchResult(decisions + again)
+
+
+def _write_late(
+    tx: Tx, judged: Sequence[tuple[OrderEntry, Judgement]], cases: dict[str, Case], vault: Vault | None
+) -> list[Movement]:
+    """Decide orders again whose money came late; the stock that they take."""
+    if judged and vault is None:
+        raise ValueError("late money cannot be given back without a vault")
+    taken = []
+    for entry, judgement in judged:
+        if vault is not None and entry.late is not None:
+            write_late(tx, vault, cases[entry.late], judgement, actor=ACTOR)
+        if not judgement.rejected:
+            taken += [(entry, line) for line in judgement.lines]
+    tx.insert(reservations, [_reservation_row(tx, entry, line, True) for entry, line in taken])
+    return [_movement(entry, line, True) for entry, line in taken]
 
 
 def _advance(tx: Tx, sale_id: str, seq: int, decided: Sequence[OrderEntry]) -> None:
     cursor = update(lanes).where(lanes.c.sale_id == sale_id, lanes.c.seq == seq)
     last = max(entry.accepted_no for entry in decided)
     further = case((lanes.c.accepted_no < last, last), else_=lanes.c.accepted_no)
-    if tx.execute(cursor.values(seq=seq + len(decided), accepted_no=further)).rowcount != 1:
+    numbers = sum(entry.late is None for entry in decided)
+    if tx.execute(cursor.values(seq=seq + numbers, accepted_no=further)).rowcount != 1:
         raise Contended(f"the lane of {sale_id} was moved by somebody else", retry_after_s=1)
     tx.execute(
-        delete(lane_attempts).where(lane_attempts.c.order_id.in_([entry.order_id for entry in decided]))
+        delete(lane_attempts).where(lane_attempts.c.order_id.in_([entry.lane_id for entry in decided]))
     )
 
 
-def _decision(entry: OrderEntry, judgement: Judgement, seq: int) -> Decision:
-    return Decision(entry.order_id, entry.account_id, entry.pass_jti, judgement.state, judgement.reason, seq)
+def _decision(entry: OrderEntry, judgement: Judgement, seq: int | None) -> Decision:
+    if entry.late is not None and judgement.rejected:  # it stays what it was, and its pass used up
+        return Decision(
+            entry.order_id, entry.account_id, entry.pass_jti, OrderState.EXPIRED, None, None, entry.late
+        )
+    state, reason = judgement.state, judgement.reason
+    return Decision(entry.order_id, entry.account_id, entry.pass_jti, state, reason, seq, entry.late)
 
 
 def _order_row(

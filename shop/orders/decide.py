@@ -137,7 +137,7 @@ class _Lane:
             result += step
             if attempts > ATTEMPTS:
                 break
-        return run_in_lane(self._db, self._sale_id, self._known, result.order_ids) + result
+        return run_in_lane(self._db, self._sale_id, self._known, result.lane_ids) + result
 
     def _batch(self, tx: Tx, seq: int | None) -> BatchResult:
         fresh, passed_over = self._head(tx)
@@ -146,17 +146,17 @@ class _Lane:
 
     def _single(self, tx: Tx, seq: int | None, order_id: str, give_up: bool) -> BatchResult:
         fresh, _ = self._head(tx)
-        if not fresh or fresh[0].order_id != order_id:
+        if not fresh or fresh[0].lane_id != order_id:
             return BatchResult()  # somebody else has decided it meanwhile
         if give_up:
-            return reject_failed(tx, self._sale_id, self._cursor(seq), fresh[0])
+            return reject_failed(tx, self._sale_id, self._cursor(seq), fresh[0], self._vault)
         return decide_batch(tx, self._sale_id, self._cursor(seq), fresh[:1], self._batch_ms, self._vault)
 
     def _known(self, tx: Tx, _seq: int | None, just_decided: Sequence[str]) -> BatchResult:
         """The entries in the lane that were decided before."""
         known = self._head(tx)[1]
         return BatchResult(
-            passed_over=[decision for decision in known if decision.order_id not in just_decided]
+            passed_over=[one for one in known if (one.late or one.order_id) not in just_decided]
         )
 
     def _head(self, tx: Tx) -> tuple[list[OrderEntry], list[Decision]]:
@@ -176,7 +176,7 @@ class _Lane:
         fresh, _ = self._head(tx)
         if not fresh:
             return None
-        order_id = fresh[0].order_id
+        order_id = fresh[0].lane_id
         mine = lane_attempts.c.order_id == order_id
         counted: int | None = tx.scalar(select(lane_attempts.c.attempts).where(mine))
         if counted is None:

@@ -7,6 +7,7 @@ whoever decides it works on this struct.
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 
 class EntryLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +24,8 @@ class OrderEntry(msgspec.Struct, frozen=True, kw_only=True):
     `accepted_no` counts the accepted orders of the sale; `accepted_at_ms` is unix milliseconds by the store's clock;
     `pass_exp_ms` is the end of the pass in unix milliseconds; `fingerprint` is the hash of the request body behind the
     Idempotency-Key. Prices, `receipt_key` and `good_until_ms` (unix milliseconds) are there for the receipt: it is made of the entry
-    alone, so that a repeated request gets the same one whatever the shop has changed since.
+    alone, so that a repeated request gets the same one whatever the shop has changed since. `late_payment` (`late` in the lane): the payment whose money came
+    after the hold was over; the order is decided once more, as one that comes now.
     """
 
     order_id: str
@@ -36,8 +38,19 @@ class OrderEntry(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     receipt_key: str = ""
     good_until_ms: int = 0
+    late_payment: str | UnsetType = msgspec.field(name="late", default=UNSET)
     accepted_no: int
     accepted_at_ms: int
+
+    @property
+    def late(self) -> str | None:
+        """The payment that has the order decided once more; None of an order that comes for the first time."""
+        return self.late_payment or None
+
+    @property
+    def lane_id(self) -> str:
+        """What the entry is known by in its lane."""
+        return self.late or self.order_id
 
 
 _encoder = msgspec.json.Encoder()

@@ -71,7 +71,8 @@ class Books:
         if reason := self._objection(entry, lines):
             return Judgement(OrderState.REJECTED, reason, lines)
         total = sum(line.item.price * line.quantity for line in lines)
-        return Judgement(OrderState.RESERVED if total else OrderState.PAID, None, lines)
+        to_pay = total and entry.late is None
+        return Judgement(OrderState.RESERVED if to_pay else OrderState.PAID, None, lines)
 
     def take(self, entry: OrderEntry, judgement: Judgement) -> None:
         """Enter a decision, for the orders behind it."""
@@ -96,7 +97,7 @@ class Books:
         offered = lines and all(line.product_id in self.items and line.quantity > 0 for line in entry.lines)
         if entry.account_id not in self.accounts:
             return RejectReason.ACCOUNT_CLOSED
-        if entry.pass_jti in self.used_passes:
+        if entry.late is None and entry.pass_jti in self.used_passes:  # late money has its own order's pass
             return RejectReason.PASS_USED
         if not self.on_sale or not offered:
             return RejectReason.NOT_ON_SALE

@@ -21,6 +21,7 @@ OCCASIONS: Mapping[OrderState, Occasion] = {
     OrderState.REJECTED: Occasion.ORDER_REJECTED,
     OrderState.EXPIRED: Occasion.ORDER_EXPIRED,
     OrderState.CANCELLED: Occasion.ORDER_CANCELLED,
+    OrderState.REFUNDED: Occasion.ORDER_REFUNDED,
 }
 
 
@@ -46,15 +47,27 @@ def put_decision_letters(
     put_mails(tx, vault, list(zip(letters, keys, strict=True)))
 
 
-def put_change_letter(tx: Tx, vault: Vault, order: Row[Any], state: OrderState) -> None:
-    """A letter that the order is in this state now."""
+def put_change_letter(
+    tx: Tx, vault: Vault, order: Row[Any], state: OrderState, *, late: bool = False
+) -> None:
+    """A letter that the order is in this state now; `late`: by money that came after its hold."""
+    occasion = Occasion.ORDER_PAID_LATE if late else OCCASIONS[state]
+    _put_letter(tx, vault, order, occasion, f"{order.order_id}:{state}")
+
+
+def put_return_letter(tx: Tx, vault: Vault, order: Row[Any], payment_id: str) -> None:
+    """A letter that a payment which the order cannot take is on its way back."""
+    _put_letter(tx, vault, order, Occasion.PAYMENT_RETURNED, f"{payment_id}:returned")
+
+
+def _put_letter(tx: Tx, vault: Vault, order: Row[Any], occasion: Occasion, key: str) -> None:
     title: str = tx.scalar(select(sales.c.title).where(sales.c.sale_id == order.sale_id)) or ""
     found = order_lines.c.order_id == order.order_id
     lines = tx.all(
         select(order_lines.c.title, order_lines.c.quantity).where(found).order_by(order_lines.c.sale_item_id)
     )
     letter = order_letter(
-        OCCASIONS[state],
+        occasion,
         order.account_id,
         order_id=order.order_id,
         sale_title=title,
@@ -62,4 +75,4 @@ def put_change_letter(tx: Tx, vault: Vault, order: Row[Any], state: OrderState) 
         total=order.total,
         currency=order.currency,
     )
-    put_mail(tx, vault, letter, f"{order.order_id}:{state}")
+    put_mail(tx, vault, letter, key)

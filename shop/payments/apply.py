@@ -14,9 +14,9 @@ from sqlalchemy import Row, select, update
 
 from shop.mail.effects import Request, put_effects
 from shop.orders.changes import end_order, lock_order, move_order, pay_order
-from shop.orders.letters import put_change_letter
+from shop.orders.letters import put_change_letter, put_return_letter
 from shop.orders.rules import Ended, OrderState
-from shop.payments.rules import OPEN, Attempt, Fate, PaymentState, Purchase, Ruling, Verdict, move
+from shop.payments.rules import KEPT, OPEN, Attempt, Fate, PaymentState, Purchase, Ruling, Verdict, move
 from shop.stock.moves import return_sold
 from shop.storage.database import Contended, Tx
 from shop.storage.tables import orders, payments
@@ -49,14 +49,16 @@ class Case:
     @property
     def attempt(self) -> Attempt:
         row = self.payment
-        return Attempt(PaymentState(row.state), row.amount, row.currency, row.captured, row.refunded)
+        state = PaymentState(row.state)
+        return Attempt(state, row.amount, row.currency, row.captured, row.refunded, row.refund_until)
 
     def purchase(self, tx: Tx) -> Purchase:
         """The order behind the payment, by the time of this transaction."""
         over = self.order.hold_expires_at is None or self.order.hold_expires_at <= tx.now
         states = {PaymentState(other.state) for other in self.others}
         suspended = PaymentState.SUSPENSE in states
-        return Purchase(OrderState(self.order.state), over, not states.isdisjoint(OPEN), suspended)
+        is_open, is_kept = not states.isdisjoint(OPEN), not states.isdisjoint(KEPT)
+        return Purchase(OrderState(self.order.state), over, is_open, suspended, is_kept)
 
 
 def lock_case(tx: Tx, payment_id: str, provider: str | None = None) -> Case | None:
@@ -80,6 +82,7 @@ def apply(tx: Tx, vault: Vault, case: Case, ruling: Ruling, *, actor: str) -> Se
         tx.execute(update(orders).where(same_order).values(review_reason=ruling.review, updated_at=tx.now))
     if ruling.refund_due:
         put_effects(tx, vault, [refund_request(case.payment.payment_id)])
+        put_return_letter(tx, vault, case.order, case.payment.payment_id)
     match ruling.order:
         case Fate.PAID:
             put_change_letter(tx, vault, case.order, OrderState.PAID)
@@ -91,8 +94,11 @@ def apply(tx: Tx, vault: Vault, case: Case, ruling: Ruling, *, actor: str) -> Se
             move_order(tx, case.order, OrderState.RESERVED)
             return Settled(ruling.verdict)
         case Fate.REFUNDED:
-            _refund_order(tx, case.order, actor)
+            refund_order(tx, vault, case.order, actor=actor)
             return Settled(ruling.verdict, (), (case.order.sale_id,))
+        case Fate.KEPT:
+            move_order(tx, case.order, OrderState.PAID)
+            return Settled(ruling.verdict)
         case Fate.STAYS:
             return Settled(ruling.verdict)
     return Settled(ruling.verdict, ended, (case.order.sale_id,))
@@ -110,6 +116,8 @@ def _change_payment(tx: Tx, payment: Row[Any], ruling: Ruling) -> None:
     changes: dict[str, Any] = {"state": state, "updated_at": tx.now}
     if ruling.moves:
         changes["lease_until"] = None
+        changes["late_at"] = tx.now if ruling.verdict is Verdict.LATE else None
+        changes["refund_until"] = None
     for name in ("captured", "refunded"):
         if (amount := getattr(ruling, name)) is not None:
             changes[name] = amount
@@ -122,8 +130,9 @@ def _change_payment(tx: Tx, payment: Row[Any], ruling: Ruling) -> None:
         raise Contended(f"payment {payment.payment_id} was changed by somebody else", retry_after_s=1)
 
 
-def _refund_order(tx: Tx, order: Row[Any], actor: str) -> None:
-    """All the money is back before anything was sent: the order is over and its units are free again."""
+def refund_order(tx: Tx, vault: Vault, order: Row[Any], *, actor: str) -> None:
+    """All the money is back: the order is over and its units are free again. Touches stock rows, so it comes last."""
+    put_change_letter(tx, vault, order, OrderState.REFUNDED)
     if OrderState(order.state) is OrderState.PAID:
         move_order(tx, order, OrderState.REFUNDING)
         order = tx.one(select(orders).where(orders.c.order_id == order.order_id))

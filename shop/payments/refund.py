@@ -8,49 +8,49 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, select
 
 from shop.mail.effects import Effect, EffectFailed
 from shop.payments.providers import Providers
-from shop.payments.rules import Fact, PaymentState, ProviderRefused, ProviderUnavailable, Report, Review
-from shop.payments.settle import settle_report
+from shop.payments.rules import Fact, PaymentState, ProviderRefused, ProviderUnavailable, Report
+from shop.payments.settle import settle_refusal, settle_report
 from shop.storage.database import Database, Tx
 from shop.storage.tables import payments
 from shop.vault import Vault
 
 
 def refund_effect(db: Database, vault: Vault, providers: Providers) -> Effect:
-    """The function that carries out one `refund`; its payload is `{"payment_id": …}`. Raises EffectFailed to be tried again."""
+    """The function that carries out one `refund`; its payload is `{"payment_id": …}` for all that is left, or
+    `{"payment_id", "until", "key"}` for so much in all, as asked for under that key. Raises EffectFailed to be tried again."""
 
     def refund(payload: dict[str, Any]) -> None:
         payment = db.read(_payment, payload["payment_id"])
         if payment is None or payment.state != PaymentState.REFUND_PENDING:
             return  # it is back already
-        settle_report(db, vault, payment.payment_id, _given_back(db, providers, payment))
+        try:
+            report = _given_back(providers, payment, payload)
+        except ProviderRefused as error:
+            settle_refusal(db, vault, payment.payment_id)
+            if payment.refund_until is None:  # the money has nowhere else to go
+                raise EffectFailed(error.what) from error
+            return
+        settle_report(db, vault, payment.payment_id, report)
 
     return refund
 
 
-def _given_back(db: Database, providers: Providers, payment: Row[Any]) -> Report:
-    left = payment.captured - payment.refunded
+def _given_back(providers: Providers, payment: Row[Any], payload: dict[str, Any]) -> Report:
+    left = payload.get("until", payment.captured) - payment.refunded
     if left <= 0:
-        return Report(Fact.REFUNDED, payment.captured, payment.currency, payment.captured)
+        return Report(Fact.REFUNDED, payment.captured, payment.currency, payment.refunded)
     provider = providers.get(payment.provider)
     if provider is None:
         raise EffectFailed(f"there is no payment provider {payment.provider}")
     try:
-        return provider.refund(payment.payment_id, payment.provider_ref, left)
+        return provider.refund(payment.payment_id, payment.provider_ref, left, payload.get("key", "all"))
     except ProviderUnavailable as error:
-        raise EffectFailed(error.what) from error
-    except ProviderRefused as error:
-        db.run(_mark_refused, payment.payment_id)
         raise EffectFailed(error.what) from error
 
 
 def _payment(tx: Tx, payment_id: str) -> Row[Any] | None:
     return tx.first(select(payments).where(payments.c.payment_id == payment_id))
-
-
-def _mark_refused(tx: Tx, payment_id: str) -> None:
-    waiting = (payments.c.payment_id == payment_id) & (payments.c.state == PaymentState.REFUND_PENDING)
-    tx.execute(update(payments).where(waiting).values(review_reason=Review.REFUND_REFUSED))

@@ -44,6 +44,10 @@ class StillRunning(Refused):
         self.retry_after_s = retry_after_s
 
 
+class StaleRefund(Refused):
+    """More is back by now than whoever asks for a refund has seen."""
+
+
 class UnderReview(IllegalMove):
     """Money of another amount arrived for this order; nothing more is taken until the shop has looked at it."""
 
@@ -125,13 +129,18 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The payment as the shop knows it; amounts in minor units."""
+    """The payment as the shop knows it; amounts in minor units.
+
+    `refund_until`: what shall be back in all when a refund is pending that the shop has asked for; None: all of it, since the money
+    has no order.
+    """
 
     state: PaymentState
     amount: int
     currency: str
     captured: int = 0
     refunded: int = 0
+    refund_until: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +151,7 @@ class Purchase:
     hold_over: bool
     other_open: bool = False
     other_suspended: bool = False
+    other_kept: bool = False
 
 
 class Verdict(StrEnum):
@@ -152,7 +162,7 @@ class Verdict(StrEnum):
     FAILED = "failed"
     CANCELLED = "cancelled"
     SUSPENDED = "suspended"  # another amount or currency: kept apart until the shop has looked at it
-    LATE = "late"  # the order had expired: the money goes back
+    LATE = "late"  # the order had expired: the lane decides whether there are still units for it
     REFUND_DUE = "refund_due"  # the order is cancelled or already paid: the money goes back
     REFUNDED = "refunded"
     PARTIALLY_REFUNDED = "partially_refunded"
@@ -182,6 +192,7 @@ class Fate(StrEnum):
     RESERVED = "reserved"  # may pay again; the hold stands
     EXPIRED = "expired"  # the held units are free
     REFUNDED = "refunded"  # the sold units are free
+    KEPT = "kept"  # no refund after all: paid as before
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,13 +245,38 @@ def _success(attempt: Attempt, purchase: Purchase, report: Report) -> Ruling:
         return Ruling(
             Verdict.SUSPENDED, (PaymentState.SUSPENSE,), Fate.STAYS, captured, back, Review.AMOUNT_MISMATCH
         )
+    partial = (PaymentState.PARTIALLY_REFUNDED,) if back else ()
     if purchase.state in (OrderState.RESERVED, OrderState.PAYING):
-        partial = (PaymentState.PARTIALLY_REFUNDED,) if back else ()
         return Ruling(Verdict.PAID, (PaymentState.SUCCEEDED, *partial), Fate.PAID, captured, back)
+    if purchase.state is OrderState.EXPIRED and not purchase.other_kept:
+        return Ruling(Verdict.LATE, (PaymentState.SUCCEEDED, *partial), Fate.STAYS, captured, back)
     moves = (PaymentState.SUCCEEDED, PaymentState.REFUND_PENDING)
-    if purchase.state is OrderState.EXPIRED:
-        return Ruling(Verdict.LATE, moves, Fate.STAYS, captured, back, Review.LATE_SUCCESS)
     return Ruling(Verdict.REFUND_DUE, moves, Fate.STAYS, captured, back)
+
+
+def refuse_late(attempt: Attempt) -> Ruling:
+    """There are no units left for an order whose money came late: it goes back."""
+    move(attempt.state, PaymentState.REFUND_PENDING)
+    return Ruling(Verdict.REFUND_DUE, (PaymentState.REFUND_PENDING,), review=Review.LATE_SUCCESS)
+
+
+def accept_suspended(attempt: Attempt, purchase: Purchase) -> Ruling:
+    """The operator takes another amount as the price. Raises IllegalMove unless the order still holds its units."""
+    move(attempt.state, PaymentState.SUCCEEDED)
+    if purchase.state not in (OrderState.RESERVED, OrderState.PAYING):
+        raise IllegalMove("order", purchase.state, OrderState.PAID)
+    return Ruling(Verdict.PAID, (PaymentState.SUCCEEDED,), Fate.PAID)
+
+
+def refund_refused(attempt: Attempt, purchase: Purchase) -> Ruling:
+    """The provider will not give the money back. What the shop asked for is off; money without an order waits for a look."""
+    if attempt.state is not PaymentState.REFUND_PENDING:
+        return Ruling(Verdict.STALE)
+    if attempt.refund_until is None:
+        return Ruling(Verdict.REVIEW, review=Review.REFUND_REFUSED)
+    back = PaymentState.PARTIALLY_REFUNDED if attempt.refunded else PaymentState.SUCCEEDED
+    fate = Fate.KEPT if purchase.state is OrderState.REFUNDING else Fate.STAYS
+    return Ruling(Verdict.REVIEW, (back,), fate, review=Review.REFUND_REFUSED)
 
 
 def _pending(attempt: Attempt) -> Ruling:
@@ -291,7 +327,10 @@ def _refund(attempt: Attempt, purchase: Purchase, report: Report) -> Ruling:
 
 def _partial_refund(attempt: Attempt, purchase: Purchase, back: int) -> Ruling:
     """The amount is added; the order keeps its goods."""
-    moves = (PaymentState.PARTIALLY_REFUNDED,) if attempt.state is PaymentState.SUCCEEDED else ()
+    until = attempt.refund_until
+    through = attempt.state is PaymentState.REFUND_PENDING and until is not None and back >= until
+    first = attempt.state is PaymentState.SUCCEEDED
+    moves = (PaymentState.PARTIALLY_REFUNDED,) if first or through else ()
     outside = purchase.state in FULFILLED and attempt.state in KEPT
     review = Review.REFUND_OUTSIDE if outside else None
     return Ruling(Verdict.PARTIALLY_REFUNDED, moves, refunded=back, review=review)

@@ -16,7 +16,16 @@ from sqlalchemy import Row, select, update
 
 from shop.payments.apply import UNDECIDED_FOR, Case, Settled, apply, lock_case
 from shop.payments.providers import Callback, Provider, Providers
-from shop.payments.rules import PaymentState, Report, Ruling, Unreadable, Verdict, give_back, rule
+from shop.payments.rules import (
+    PaymentState,
+    Report,
+    Ruling,
+    Unreadable,
+    Verdict,
+    give_back,
+    refund_refused,
+    rule,
+)
 from shop.storage.database import Database, Tx
 from shop.storage.tables import payment_events, payments
 from shop.vault import Vault
@@ -49,6 +58,11 @@ def settle_report(db: Database, vault: Vault, payment_id: str, report: Report) -
     settled = db.run(_settle_answer, vault, payment_id, report)
     log.info("payment_settled", payment_id=payment_id, fact=report.fact, verdict=settled.verdict)
     return settled
+
+
+def settle_refusal(db: Database, vault: Vault, payment_id: str) -> Settled:
+    """The provider has answered that it will not give the money of a payment back."""
+    return db.run(_settle_refusal, vault, payment_id)
 
 
 def retry_unknown(db: Database, vault: Vault, providers: Providers, *, limit: int = 50) -> list[Settled]:
@@ -93,6 +107,13 @@ def _settle_answer(tx: Tx, vault: Vault, payment_id: str, report: Report) -> Set
     if case is None:
         raise LookupError(f"payment {payment_id} does not exist")
     return apply(tx, vault, case, rule(case.attempt, case.purchase(tx), report), actor=_actor(case))
+
+
+def _settle_refusal(tx: Tx, vault: Vault, payment_id: str) -> Settled:
+    case = lock_case(tx, payment_id)
+    if case is None:
+        raise LookupError(f"payment {payment_id} does not exist")
+    return apply(tx, vault, case, refund_refused(case.attempt, case.purchase(tx)), actor=_actor(case))
 
 
 def _give_back(tx: Tx, vault: Vault, payment_id: str) -> Settled:

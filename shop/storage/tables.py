@@ -358,11 +358,17 @@ payments = Table(  # a row per attempt, committed before the provider is called
     Column("currency", String(3), nullable=False),
     Column("captured", BigInteger, nullable=False, default=0),
     Column("refunded", BigInteger, nullable=False, default=0),
+    Column(
+        "refund_until", BigInteger, nullable=True
+    ),  # what shall be back in all once the refund asked for is through
     Column("checkout_url", String(500), nullable=True),
     Column("review_reason", String(32), nullable=True),
     Column("idempotency_key", Id(64), nullable=False),  # keyed hash of (account, order, Idempotency-Key)
     Column("request_hash", Id(64), nullable=False),
     Column("lease_until", Instant, nullable=True),
+    Column(
+        "late_at", Instant, nullable=True, index=True
+    ),  # paid for an expired order, which is to be decided again
     Column("created_at", Instant, nullable=False),
     Column("expires_at", Instant, nullable=True),
     Column("updated_at", Instant, nullable=False),

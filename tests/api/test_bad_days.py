@@ -53,6 +53,7 @@ async def test_without_redis_the_line_refuses_the_catalogue_stays_and_all_comes_
     own_redis.start()
     await mortal.lead_again(sale)
     assert (await mortal.client.get("/health/ready")).status_code == 200
+    await mortal.lane_opens(sale)
     accepted = await mortal.order(buyer, sale, pass_=admission, key="the-same-key")
     assert accepted.status_code == 202, accepted.text
 

@@ -78,3 +78,22 @@ async def test_the_story_tells_everything_and_each_look_at_personal_data_is_writ
     letters = [one["detail"] for one in told["moments"] if one["kind"] == "effect"]
     assert [(one["effect"], one["name"], one["attempts"]) for one in letters] == [("mail", "reserved", 0)]
     assert [one["at"] for one in told["moments"]] == sorted(one["at"] for one in told["moments"])
+
+
+async def test_every_page_of_the_desk_opens_for_viewers_in_both_languages(house: House) -> None:
+    slug, viewer = await house.sale(), await house.operator("viewer")
+    order_id = await house.reserved(await house.buyer(), slug)
+    await copied(house, slug)
+    paths = [
+        f"/operator/orders/{order_id}",
+        f"/operator/orders?sale={slug}&state=reserved&product=x",
+        "/operator/stuck",
+    ]
+    paths += ["/operator/books?run=yes", f"/operator/sales/{slug}/fairness"]
+    for path in paths:
+        for language in ("en", "ko"):
+            headers = {"Authorization": f"Bearer {viewer.token}", "Accept-Language": language}
+            shown = await house.client.get(path, headers=headers)
+            assert shown.status_code == 200, (path, shown.text)
+            assert f'<html lang="{language}"' in shown.text
+            assert "Show personal data" not in shown.text

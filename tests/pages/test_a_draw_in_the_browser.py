@@ -40,10 +40,12 @@ def test_a_buyer_checks_the_own_place_in_the_browser(demo: RunningDemo, visit: V
     slug = a_lobby(demo)
     page = visit(width=390)
     log_in(page, 44, f"/sales/{slug}")
+    promised = page.locator("#drawn code").inner_text()
     page.get_by_role("button", name="Join").first.click()
     receipt = page.locator("#draw")
     commitment = page.request.get(f"/api/v1/sales/{slug}").json()["draw"]["commitment"]
     expect(receipt).to_contain_text(commitment)
+    assert promised == commitment
     expect(page.locator("[data-fill=position]")).to_have_text("–")
     page.get_by_role("button", name="Check my place").click()
     expect(page.locator("#draw-verdict")).to_contain_text("not taken place yet")

@@ -137,6 +137,11 @@ def test_every_state_and_phase_has_words(locale: str) -> None:
     assert faces > set(TicketState)
     assert {face for face, _ in words.headlines()} == faces
     assert {face for face, _ in words.leads()} == faces
+    for said in (
+        dict(words.headlines(to_site=True))["admitted"],
+        dict(words.leads(to_site=True))["admitted"],
+    ):
+        assert said not in dict(words.headlines() + words.leads()).values()
     sentences = dict(words.sentences())
     for face in faces:
         assert f"title-{face}" in sentences

@@ -15,6 +15,7 @@ from shop.errors import IllegalMove
 from shop.mail.effects import deliver_due
 from shop.orders.cancel import cancel_effect, cancel_order
 from shop.orders.expire import expire_due
+from shop.orders.late import refuse_without_lane
 from shop.orders.rules import OrderState, UnknownOrder
 from shop.payments.ask import Answer, ask_provider, look_again
 from shop.payments.providers import Providers
@@ -314,7 +315,9 @@ def test_late_money_is_given_back_at_the_provider_exactly_once(
     shop.wait_for(started.payment_id, 1)
     expire_due(till.db, VAULT, providers)
     shop.wait_for(started.payment_id, 3)
-    assert till.states(order) == ("expired", ["refund_pending"])
+    assert till.states(order) == ("expired", ["succeeded"])
+    assert refuse_without_lane(till.db, VAULT, started.payment_id)
+    assert not refuse_without_lane(till.db, VAULT, started.payment_id)
     assert carry_out(till, providers) == 1
     refund_effect(till.db, VAULT, providers)({"payment_id": started.payment_id})
     assert till.states(order) == ("expired", ["refunded"])

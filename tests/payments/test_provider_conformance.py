@@ -86,7 +86,7 @@ def test_a_refund_gives_back_once_however_often_it_is_asked_for(provider: Provid
     opened = provider.start(request)
     choose(opened, "approve")
     back = [
-        provider.refund(request.payment_id, reference, AMOUNT)
+        provider.refund(request.payment_id, reference, AMOUNT, "all")
         for reference in (opened.provider_ref, opened.provider_ref)
     ]
     assert {report.refunded for report in back} == {AMOUNT}
@@ -95,14 +95,26 @@ def test_a_refund_gives_back_once_however_often_it_is_asked_for(provider: Provid
     assert after == Report(Fact.SUCCEEDED, AMOUNT, "KRW", AMOUNT)
 
 
+def test_each_key_gives_its_amount_back_once(provider: Provider) -> None:
+    request = asked()
+    opened = provider.start(request)
+    choose(opened, "approve")
+    back = [
+        provider.refund(request.payment_id, opened.provider_ref, 100, key).refunded
+        for key in ("one", "one", "two", "one")
+    ]
+    assert (back[0], back[2]) == (100, 200)
+    assert provider.fetch(request.payment_id, None) == Report(Fact.SUCCEEDED, AMOUNT, "KRW", 200)
+
+
 def test_more_than_was_captured_is_never_given_back(provider: Provider) -> None:
     request = asked()
     opened = provider.start(request)
     choose(opened, "approve")
     with pytest.raises(ProviderRefused):
-        provider.refund(request.payment_id, opened.provider_ref, AMOUNT + 1)
+        provider.refund(request.payment_id, opened.provider_ref, AMOUNT + 1, "all")
     with pytest.raises(ProviderRefused):
-        provider.refund("nobody", None, 1)
+        provider.refund("nobody", None, 1, "all")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import update
 
 from shop.errors import Unavailable
+from shop.orders.late import late_entries
 from shop.orders.rules import OrderOutcome, OrderState
 from shop.payments.apply import Settled
 from shop.payments.rules import BadSignature, Unreadable, Verdict
@@ -144,15 +145,15 @@ def test_suspended_money_goes_back_after_a_day_and_the_units_are_free(till: Till
     till.assert_money_and_stock_agree()
 
 
-def test_success_after_expiry_sends_the_money_back_and_asks_for_a_look(till: Till) -> None:
+def test_success_after_expiry_waits_for_its_turn_in_the_lane(till: Till) -> None:
     order = till.order()
     payment = till.open_attempt(order)
     till.hear("failed", payment)
     till.end(order, OrderState.EXPIRED)
     assert till.hear("succeeded", payment) is Verdict.LATE
-    assert till.states(order) == ("expired", ["refund_pending"])
-    assert till.order_row(order).review_reason == "late_success"
-    assert (till.refunds(), till.stock()) == ([payment], (0, 0))
+    assert till.states(order) == ("expired", ["succeeded"])
+    assert [(entry.order_id, entry.late) for entry in late_entries(till.db)] == [(order, payment)]
+    assert (till.refunds(), till.stock()) == ([], (0, 0))
     till.assert_money_and_stock_agree()
 
 
@@ -328,7 +329,7 @@ def test_a_payment_and_the_end_of_its_order_at_once_give_either_the_goods_or_the
         till.let_hold_run_out(order)
         bodies = [till.event("succeeded", payment), till.event("failed", payment)]
         together(*[lambda body=body: till.send(body) for body in bodies])
-        assert till.states(order) in (("paid", ["succeeded"]), ("expired", ["refund_pending"]))
+        assert till.states(order) in (("paid", ["succeeded"]), ("expired", ["succeeded"]))
     till.assert_money_and_stock_agree()
 
 

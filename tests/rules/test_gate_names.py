@@ -33,7 +33,7 @@ def test_every_cookie_of_the_gateway_is_kept_from_the_sites() -> None:
     text = "\n".join(path.read_text() for path in GATEWAY.rglob("*.py"))
     direct = re.findall(r'cookie(?:_name)?\([^()]*?f?"([a-z]+_?)(?:\{[^"]*)?"', text)
     by_name = re.findall(r'name = f?"([a-z]+_)\{[^"]*\}"', text)
-    constants = re.findall(r'^(?:[A-Z]*COOKIE|[A-Z]+, [A-Z]+_S) = "([a-z_]+)"', text, re.MULTILINE)
+    constants = re.findall(r'^(?:[A-Z_]*COOKIE|[A-Z]+, [A-Z]+_S) = "([a-z_]+)"', text, re.MULTILINE)
     found = {*direct, *by_name, *constants} - HARMLESS
     assert {"ticket_", "pass_", "receipt_", "return_", "start_", "pending"} <= found
     for name in found:

@@ -118,8 +118,9 @@ def test_bad_news_after_money_came_is_stale(state: PaymentState, late: Report) -
 def test_success_after_failure_pays_while_the_units_are_still_held(state: PaymentState) -> None:
     assert rule(attempt(state), purchase(OrderState.RESERVED), SUCCESS).order is Fate.PAID
     late = rule(attempt(state), purchase(OrderState.EXPIRED), SUCCESS)
-    assert (late.verdict, late.order, late.refund_due) == (Verdict.LATE, Fate.STAYS, True)
-    assert late.review is Review.LATE_SUCCESS
+    assert (late.verdict, late.order, late.refund_due) == (Verdict.LATE, Fate.STAYS, False)
+    second = rule(attempt(state), Purchase(OrderState.EXPIRED, hold_over=True, other_kept=True), SUCCESS)
+    assert (second.verdict, second.order, second.refund_due) == (Verdict.REFUND_DUE, Fate.STAYS, True)
 
 
 @pytest.mark.parametrize("state", sorted(UNPAID))
@@ -209,9 +210,8 @@ class World:
     def hear(self, index: int, news: Report) -> Verdict:
         mine = self.attempts[index]
         others = {a.state for i, a in enumerate(self.attempts) if i != index}
-        around = Purchase(
-            self.order, self.hold_over, not others.isdisjoint(OPEN), PaymentState.SUSPENSE in others
-        )
+        is_open, is_kept = not others.isdisjoint(OPEN), not others.isdisjoint(KEPT)
+        around = Purchase(self.order, self.hold_over, is_open, PaymentState.SUSPENSE in others, is_kept)
         ruling = rule(mine, around, news)
         state = mine.state
         for wanted in ruling.moves:
@@ -235,11 +235,14 @@ class World:
                 self.units = "free"
 
     def agrees(self) -> bool:
-        """Money and stock agree: one payment keeps the money of a paid order with sold units; all other money goes back."""
+        """Money and stock agree: one payment keeps the money of a paid order with sold units, or waits for the lane to decide again
+        on an expired one; all other money goes back.
+        """
         kept = [a for a in self.attempts if a.state in KEPT]
         if self.order is OrderState.PAID:
             return self.units == "sold" and len(kept) == 1
-        return not kept and self.units == ("held" if self.order in HOLDING else "free")
+        waiting = 1 if self.order is OrderState.EXPIRED else 0
+        return len(kept) <= waiting and self.units == ("held" if self.order in HOLDING else "free")
 
 
 HOLDING = (OrderState.RESERVED, OrderState.PAYING)

@@ -2,6 +2,7 @@
 -- Changes nothing.
 --
 -- KEYS  1–16 as in _shared.lua   17 standby
+-- ARGV  none
 -- Returns  JSON; of a store that is not confirmed what concerns leaders and the lane only
 -- Cost  O(log controllers)
 

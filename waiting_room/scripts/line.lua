@@ -1,6 +1,7 @@
 -- The figures of a whole line, the same for everybody. Changes nothing.
 --
 -- KEYS  1–14 as in _shared.lua
+-- ARGV  none
 -- Returns  JSON: the copies of settings and stock as they are stored, phase, figures, `confirmed`, `leader`; or 'unpublished'
 -- Cost  O(fields of the settings and stock copies); a store that is not confirmed yields settings and stock only.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.pages.operator import cases, door, form, live, preview, records, stock
+from gateway.pages.operator import cases, door, form, live, preview, records, stock, troubles
 
 HANDLERS: list[Any] = [
     *door.HANDLERS,
@@ -14,4 +14,5 @@ HANDLERS: list[Any] = [
     *stock.HANDLERS,
     *cases.HANDLERS,
     *records.HANDLERS,
+    *troubles.HANDLERS,
 ]

@@ -10,11 +10,12 @@ from gateway.pages.words.figures import iso, share
 from gateway.pages.words.line import LineWords, face_of
 from gateway.pages.words.refusals import RefusalWords, fault_of
 from gateway.pages.words.sales import SaleWords
+from gateway.pages.words.troubles import TroubleWords
 
 __all__ = ["Words", "face_of", "fault_of", "iso", "share"]
 
 
-class Words(SaleWords, LineWords, CaseWords, RefusalWords):
+class Words(SaleWords, LineWords, CaseWords, TroubleWords, RefusalWords):
     """Everything that is said in one language; the public methods are the templates' filters."""
 
     def links(self, *, operator: bool, signed_in: bool) -> list[tuple[str, str]]:
@@ -27,6 +28,7 @@ class Words(SaleWords, LineWords, CaseWords, RefusalWords):
                 ("/operator", _("Sale windows")),
                 ("/operator/orders", _("Orders")),
                 ("/operator/stock", _("Stock")),
+                ("/operator/stuck", _("Stuck")),
                 ("/operator/audit", _("History")),
             ]
         if signed_in:

@@ -33,9 +33,10 @@ def face_of(state: str, reason: str | None) -> str:
 class LineWords(Figures):
     """Words for the faces of a place."""
 
-    def headlines(self) -> list[tuple[str, str]]:
-        """The headline of every face."""
+    def headlines(self, *, to_site: bool = False) -> list[tuple[str, str]]:
+        """The headline of every face. `to_site`: the buyer came from another site's gate and goes on there."""
         _ = self._gettext
+        admitted = _("The site is open for you") if to_site else _("The checkout is open for you")
         return [
             ("lobby", _("You are early, and your place is kept")),
             ("waiting", _("You are in line")),
@@ -43,7 +44,7 @@ class LineWords(Figures):
             ("rebuilding", _("The line is being put together again")),
             ("called", _("It is your turn")),
             ("missed", _("You missed your turn, but it is not lost")),
-            ("admitted", _("The checkout is open for you")),
+            ("admitted", admitted),
             ("done", _("All done. Thank you")),
             ("left", _("You have left the line")),
             ("lapsed", _("Your place has ended")),
@@ -52,9 +53,11 @@ class LineWords(Figures):
             ("closed", _("The sale is over")),
         ]
 
-    def leads(self, *, drawn: bool = False) -> list[tuple[str, str]]:
+    def leads(self, *, drawn: bool = False, to_site: bool = False) -> list[tuple[str, str]]:
         """The sentence below the headline: what happens next. `drawn`: the places of the lobby are drawn by lot."""
         _ = self._gettext
+        to_order = _("Choose what you want and place your order.")
+        go_on = _("It is your turn there. Go on to the site.")
         in_lobby = _("When the sale starts, people are called in the order of their numbers.")
         before_draw = _(
             "When the sale starts, a draw gives everybody here a number. Being early or late makes no difference."
@@ -72,7 +75,7 @@ class LineWords(Figures):
             ),
             ("called", _("Start your checkout before the time is up. Nothing is bought yet.")),
             ("missed", _("Press “I am here” in time, and you are the next to be called.")),
-            ("admitted", _("Choose what you want and place your order.")),
+            ("admitted", go_on if to_site else to_order),
             ("done", _("Your order is in. You find it under “My orders”.")),
             ("left", _("Your place was given up, as you wished.")),
             ("lapsed", _("The time to come back is over, so the place went on to the others.")),

@@ -60,6 +60,7 @@ class RecordWords(Figures):
             "extend-holds": _("Lengthened all holds"),
             "set-allotment": _("Set the units of a product"),
             "adjust-on-hand": _("Put the count of a shelf right"),
+            "retry": _("Had something tried again"),
             "open-person": _("Looked at the buyer’s data"),
             "find-buyer": _("Looked for a buyer by e-mail"),
         }.get(action, action)

@@ -116,6 +116,7 @@ class SaleWords(Figures):
         """An operator's action after it was done."""
         _ = self._gettext
         return {
+            "retry": _("is being tried again"),
             "publish": _("published"),
             "open": _("opened"),
             "pause": _("calls paused"),

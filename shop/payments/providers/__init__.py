@@ -69,8 +69,10 @@ class Provider(Protocol):
     def cancel(self, payment_id: str, provider_ref: str | None) -> Report | None:
         """End it unless money has come: the report says which. None where the provider never heard of it."""
 
-    def refund(self, payment_id: str, provider_ref: str | None, amount: int) -> Report:
-        """Give `amount` minor units back, once however often it is called; the report says how much is back in all."""
+    def refund(self, payment_id: str, provider_ref: str | None, amount: int, key: str) -> Report:
+        """Give `amount` minor units back, once for each `key` however often it is called; the report says how much is back in
+        all. Keys are unique within a payment, at most 64 letters, digits and hyphens.
+        """
 
     def read_callback(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Callback:
         """Check and read a callback. `headers` by lower-case name. Raises BadSignature, Unreadable, BodyTooLarge; nothing else."""

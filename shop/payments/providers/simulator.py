@@ -124,11 +124,9 @@ class SimulatorProvider:
         answer = self._ask("POST", path, {}, key=f"cancel-{payment_id}", missing_is_fine=True)
         return None if answer is None else _report(self._payment(answer))
 
-    def refund(self, payment_id: str, provider_ref: str | None, amount: int) -> Report:
+    def refund(self, payment_id: str, provider_ref: str | None, amount: int, key: str) -> Report:
         path = self._path(payment_id, provider_ref) + "/refunds"
-        payment = self._payment(
-            self._ask("POST", path, {"amount": amount}, key=f"refund-{payment_id}-{amount}")
-        )
+        payment = self._payment(self._ask("POST", path, {"amount": amount}, key=f"refund-{payment_id}-{key}"))
         return Report(Fact.REFUNDED, payment.captured, payment.currency, payment.refunded)
 
     def read_callback(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Callback:
