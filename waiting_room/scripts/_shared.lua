@@ -140,10 +140,19 @@ end
 
 -- The call log. Every entry names its store, so that a copy of it can be told from an older store's. Beside it events are counted
 -- for those who watch.
+local function enter(sale, event, ticket, number, turn, detail)
+  sale.now_told = sale.now_told or whole(sale.now)
+  redis.call('XADD', CALLS, '*', 'event', event, 'ticket_id', ticket, 'number', whole(math.ceil(number)),
+    'turn', whole(turn), 'detail', detail or '', 'at_ms', sale.now_told, 'store_id', sale.room.store_id)
+end
+
+local function count_events(event, count)
+  redis.call('HINCRBY', ROOM, 'count_' .. event, count)
+end
+
 local function log(sale, event, ticket, record, detail)
-  redis.call('HINCRBY', ROOM, 'count_' .. event, 1)
-  redis.call('XADD', CALLS, '*', 'event', event, 'ticket_id', ticket, 'number', whole(math.ceil(record.number)),
-    'turn', whole(record.turn), 'detail', detail or '', 'at_ms', whole(sale.now), 'store_id', sale.room.store_id)
+  count_events(event, 1)
+  enter(sale, event, ticket, record.number, record.turn, detail)
 end
 
 -- How old the first of the undecided orders is, ms; 0 for an empty lane.
