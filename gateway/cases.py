@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from gateway import records
-from gateway.bodies.cases import MomentBody, OrderStoryBody, PersonBody, PlaceBody
+from gateway.bodies.cases import MomentBody, OrderStoryBody, PersonBody, PlaceBody, RefundableBody
 from gateway.bodies.operator import OperatorOrderList
 from gateway.identity import Principal
 from shop.orders import person as people
@@ -24,6 +25,8 @@ def tell(services: Services, order_id: str, person: PersonBody) -> OrderStoryBod
         ticket_id=story.ticket_id,
         person=person,
         moments=[_moment(moment, names) for moment in story.moments],
+        actions=list(story.offers),
+        refundable=None if story.refundable is None else RefundableBody(**asdict(story.refundable)),
     )
 
 

@@ -249,11 +249,12 @@ class Allotment(Input, frozen=True):
 
 
 class OrderAction(Input, frozen=True):
-    """Why something is done to an order. `amount` and `was` are for `refund`: minor units to give back (all that is left without
-    it), and how much was back before, which keeps a repeated part from being given back twice.
+    """Why something is done to an order; what only takes it a usual step further needs no `reason`. `amount` and `was` are for
+    `refund`: minor units to give back (all that is left without it), and how much was back before, which keeps a repeated part
+    from being given back twice.
     """
 
-    reason: Reason
+    reason: Reason | UnsetType = UNSET
     amount: Annotated[int, _told("minor units", 5000, minimum=1)] | UnsetType = UNSET
     was: Annotated[int, _told("minor units that were back before", 0, minimum=0)] | UnsetType = UNSET
 

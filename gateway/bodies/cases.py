@@ -39,13 +39,29 @@ class MomentBody(Body, frozen=True):
     detail: dict[str, object]
 
 
+class RefundableBody(Body, frozen=True):
+    """Money of an order that may be given back: `left` and what is `back` already, in minor units. `whole`: all that is left may go,
+    which ends the order; `part`: some of it may, and the order stays.
+    """
+
+    left: int
+    back: int
+    currency: str
+    whole: bool
+    part: bool
+
+
 class OrderStoryBody(Body, frozen=True):
-    """An order, its buyer, and what happened to it, the first first; `ticket_id` is the ticket whose turn it used."""
+    """An order, its buyer, and what happened to it, the first first; `ticket_id` is the ticket whose turn it used. `actions`: what an
+    operator may do to it now.
+    """
 
     order: OperatorOrderBody
     ticket_id: str
     person: PersonBody
     moments: list[MomentBody]
+    actions: list[str]
+    refundable: RefundableBody | None = None
 
 
 class StuckBody(Body, frozen=True):

@@ -29,6 +29,7 @@ LEASE = timedelta(
 ATTEMPTS = 12  # with the waits below about four hours
 FIRST_WAIT_S = 5
 LONGEST_WAIT_S = 3600
+EFFECT_KINDS = ("mail", "cancel", "refund")  # those that are named after an order or a payment
 
 log = structlog.get_logger(__name__)
 
@@ -151,6 +152,15 @@ def try_again(tx: Tx, outbox_id: int) -> bool:
     revived = {"dead_at": None, "attempts": 0, "due_at": tx.now, "lease_until": None}
     dead = and_(outbox.c.outbox_id == outbox_id, outbox.c.dead_at.is_not(None), outbox.c.done_at.is_(None))
     return tx.execute(update(outbox).where(dead).values(revived)).rowcount == 1
+
+
+def of_subject(subject: str) -> ColumnElement[bool]:
+    """The effects of an order or a payment, by the index of their names."""
+    name = outbox.c.dedupe
+    named = [name == f"{kind}:{subject}" for kind in EFFECT_KINDS]
+    # What begins with "kind:subject:" lies before "kind:subject;", the next sign.
+    named += [(name > f"{kind}:{subject}:") & (name < f"{kind}:{subject};") for kind in EFFECT_KINDS]
+    return or_(*named)
 
 
 def _place(dedupe: str) -> str:

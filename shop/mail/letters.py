@@ -25,6 +25,10 @@ class Occasion(StrEnum):
     ORDER_EXPIRED = "order_expired"
     ORDER_CANCELLED = "order_cancelled"
     ORDER_REFUNDED = "order_refunded"
+    ORDER_PARTLY_REFUNDED = "order_partly_refunded"
+    ORDER_SHIPPED = "order_shipped"
+    RETURN_ACCEPTED = "return_accepted"
+    RETURN_REFUSED = "return_refused"
     PAYMENT_RETURNED = "payment_returned"
     ORDER_REJECTED = "order_rejected"
 
@@ -67,9 +71,10 @@ def order_letter(
     currency: str | None = None,
     hold_expires_at: datetime | None = None,
     reason: str | None = None,
+    amount: int | None = None,
 ) -> Letter:
-    """A letter about an order. `lines` are (product title, quantity), `total` minor units of `currency`, `reason` the word of
-    a rejection."""
+    """A letter about an order. `lines` are (product title, quantity), `total` and `amount` (what was given back) minor units of
+    `currency`, `reason` the word of a rejection."""
     facts = {
         "order_id": order_id,
         "sale_title": sale_title,
@@ -78,5 +83,6 @@ def order_letter(
         "currency": currency,
         "hold_expires_at": hold_expires_at.isoformat() if hold_expires_at else None,
         "reason": reason,
+        "amount": amount,
     }
     return Letter(account_id, occasion, facts)

@@ -1,4 +1,4 @@
-"""A buyer gives an order up before it is paid.
+"""An order is given up before it is paid: by its buyer, or by an operator.
 
 A queued order is entered as cancelled under its own id, and the drain passes over it. A reserved one is cancelled at once. While
 a payment is open the provider has to be asked first: the wish is kept in the outbox and a worker carries it out.
@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
-from shop.errors import IllegalMove
+from shop.errors import IllegalMove, InvalidFields
 from shop.mail.effects import Effect, EffectFailed, Request, put_effects
 from shop.orders.changes import end_order, lock_order
 from shop.orders.entry import OrderEntry
@@ -21,24 +21,37 @@ from shop.orders.rules import HOLDING_STATES, OUTCOMES, Ended, OrderState, Unkno
 from shop.payments.ask import Answer, ask_provider
 from shop.payments.providers import Providers
 from shop.payments.rules import UnderReview
+from shop.sales.audit import note
+from shop.sales.rules import reason_faults
 from shop.storage.columns import from_millis, to_millis
 from shop.storage.database import Database, Tx
-from shop.storage.tables import orders, sale_items
+from shop.storage.tables import orders, outbox, sale_items
 from shop.vault import Vault
 
 CANCEL = "cancel"  # the kind of outbox effect
-ACTOR = "buyer"
+CANCEL_ORDER = "cancel-order"  # the audited action; "cancel" is that of a whole sale
+BUYER = "buyer"
+
+
+@dataclass(frozen=True, slots=True)
+class _By:
+    """Who cancels, as the ledger names them; a buyer only what is of the own account."""
+
+    actor: str
+    account_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
     """What became of the wish, and what the caller announces.
 
-    `asking`: the order is paying and the provider is asked first; it ends later, or turns out to be paid.
+    `asking`: the order is paying and the provider is asked first; it ends later, or turns out to be paid. `new`: nobody had
+    cancelled it before.
     """
 
     state: OrderState
     asking: bool = False
+    new: bool = True
     ended: tuple[Ended, ...] = ()
     sale_ids: tuple[str, ...] = ()
 
@@ -54,11 +67,28 @@ def cancel_order(
     if queued is not None and (queued.account_id, queued.order_id) != (account_id, order_id):
         queued = None
     # A drain that decides the order at the same moment wins by its row; the second attempt then sees it.
-    return db.run(_cancel, vault, account_id, order_id, queued)
+    return db.run(_cancel, vault, _By(BUYER, account_id), order_id, queued)
+
+
+def cancel_for_buyer(db: Database, vault: Vault, operator_id: str, order_id: str, reason: str) -> Cancelled:
+    """An operator cancels a decided order, with a reason for others to read; audited, and twice is once.
+
+    Raises as `cancel_order` does, or InvalidFields.
+    """
+    if faults := reason_faults(reason):
+        raise InvalidFields(faults)
+
+    def work(tx: Tx) -> Cancelled:
+        cancelled = _cancel(tx, vault, _By(f"operator:{operator_id}"), order_id, None)
+        if cancelled.new:
+            note(tx, operator_id, CANCEL_ORDER, order_id, {"reason": reason})
+        return cancelled
+
+    return db.run(work)
 
 
 def cancel_effect(db: Database, vault: Vault, providers: Providers) -> Effect:
-    """The function that carries out one `cancel`; its payload is `{"order_id": …}`.
+    """The function that carries out one `cancel`; its payload is `{"order_id": …, "actor": …}`.
 
     Raises EffectFailed to be tried again while the provider cannot be reached. What ended is found by the sweeper.
     """
@@ -68,44 +98,45 @@ def cancel_effect(db: Database, vault: Vault, providers: Providers) -> Effect:
         if answer is Answer.UNREACHABLE:
             raise EffectFailed("the payment provider cannot be reached")
         if answer is Answer.CANCELLED:
-            db.run(_cancel_unpaid, vault, payload["order_id"])
+            db.run(_cancel_unpaid, vault, payload["order_id"], payload.get("actor", BUYER))
 
     return cancel
 
 
-def _cancel(tx: Tx, vault: Vault, account_id: str, order_id: str, queued: OrderEntry | None) -> Cancelled:
+def _cancel(tx: Tx, vault: Vault, by: _By, order_id: str, queued: OrderEntry | None) -> Cancelled:
     order = lock_order(tx, order_id)
     if order is None and queued is not None:
         return _enter_cancelled(tx, queued)
-    if order is None or order.account_id != account_id:
+    if order is None or by.account_id not in (None, order.account_id):
         raise UnknownOrder("there is no such order")
     if is_suspended(payment_states(tx, order_id)):
         raise UnderReview("order", order.state, OrderState.CANCELLED)
     match OrderState(order.state):
         case OrderState.CANCELLED:
-            return Cancelled(OrderState.CANCELLED)
+            return Cancelled(OrderState.CANCELLED, new=False)
         case OrderState.PAYING:
             wish = f"{CANCEL}:{order_id}:{to_millis(order.updated_at)}"
-            put_effects(tx, vault, [Request(CANCEL, wish, {"order_id": order_id})])
-            return Cancelled(OrderState.PAYING, asking=True)
+            asked = tx.scalar(select(outbox.c.outbox_id).where(outbox.c.dedupe == wish))
+            put_effects(tx, vault, [Request(CANCEL, wish, {"order_id": order_id, "actor": by.actor})])
+            return Cancelled(OrderState.PAYING, asking=True, new=asked is None)
         case OrderState.RESERVED:
-            return _end(tx, vault, order)
+            return _end(tx, vault, order, by.actor)
         case state:
             raise IllegalMove("order", state, OrderState.CANCELLED)
 
 
-def _cancel_unpaid(tx: Tx, vault: Vault, order_id: str) -> None:
+def _cancel_unpaid(tx: Tx, vault: Vault, order_id: str, actor: str) -> None:
     """Cancel an order none of whose payments is open any more, unless it went on meanwhile."""
     order = lock_order(tx, order_id)
     states = payment_states(tx, order_id)
     if order is None or order.state not in HOLDING_STATES or is_open(states) or is_suspended(states):
         return
-    _end(tx, vault, order)
+    _end(tx, vault, order, actor)
 
 
-def _end(tx: Tx, vault: Vault, order: Row[Any]) -> Cancelled:
+def _end(tx: Tx, vault: Vault, order: Row[Any], actor: str) -> Cancelled:
     put_change_letter(tx, vault, order, OrderState.CANCELLED)
-    ended = end_order(tx, order, OrderState.CANCELLED, reason="cancelled", actor=ACTOR)
+    ended = end_order(tx, order, OrderState.CANCELLED, reason="cancelled", actor=actor)
     return Cancelled(OrderState.CANCELLED, ended=(ended,), sale_ids=(order.sale_id,))
 
 

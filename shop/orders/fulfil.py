@@ -10,10 +10,12 @@ from enum import StrEnum
 
 from shop.errors import IllegalMove, InvalidFields
 from shop.orders.changes import lock_order, move_order
+from shop.orders.letters import OCCASIONS, put_change_letter, put_refusal_letter
 from shop.orders.rules import OrderState, UnknownOrder
 from shop.sales.audit import note
 from shop.sales.rules import reason_faults
 from shop.storage.database import Database, Tx
+from shop.vault import Vault
 
 
 class GoodsAction(StrEnum):
@@ -35,19 +37,20 @@ STEPS: Mapping[GoodsAction, tuple[OrderState, OrderState]] = {
     _A.ACCEPT_RETURN: (_S.RETURN_REQUESTED, _S.RETURNED),
     _A.REFUSE_RETURN: (_S.RETURN_REQUESTED, _S.DELIVERED),
 }
-_NEEDS_REASON = frozenset({_A.REFUSE_RETURN})
+NEEDS_REASON = frozenset({_A.REFUSE_RETURN})
 
 
 def move_goods(
-    db: Database, operator_id: str, order_id: str, action: GoodsAction, reason: str = ""
+    db: Database, vault: Vault, operator_id: str, order_id: str, action: GoodsAction, reason: str = ""
 ) -> OrderState:
-    """Take an order one step further; the same step again is done already. A refused return says why.
+    """Take an order one step further, and tell its buyer where that matters to them; the same step again is done already. A
+    refused return says why.
 
     Raises UnknownOrder, IllegalMove naming both states, or InvalidFields.
     """
-    if (reason or action in _NEEDS_REASON) and (faults := reason_faults(reason)):
+    if (reason or action in NEEDS_REASON) and (faults := reason_faults(reason)):
         raise InvalidFields(faults)
-    return db.run(_move, operator_id, order_id, action, reason)
+    return db.run(_move, vault, operator_id, order_id, action, reason)
 
 
 def request_return(db: Database, account_id: str, order_id: str) -> OrderState:
@@ -55,7 +58,9 @@ def request_return(db: Database, account_id: str, order_id: str) -> OrderState:
     return db.run(_request_return, account_id, order_id)
 
 
-def _move(tx: Tx, operator_id: str, order_id: str, action: GoodsAction, reason: str) -> OrderState:
+def _move(
+    tx: Tx, vault: Vault, operator_id: str, order_id: str, action: GoodsAction, reason: str
+) -> OrderState:
     begins, ends = STEPS[action]
     order = lock_order(tx, order_id)
     if order is None:
@@ -65,6 +70,10 @@ def _move(tx: Tx, operator_id: str, order_id: str, action: GoodsAction, reason: 
     if order.state != begins:
         raise IllegalMove("order", order.state, ends)
     move_order(tx, order, ends)
+    if action is _A.REFUSE_RETURN:
+        put_refusal_letter(tx, vault, order)
+    elif ends in OCCASIONS:
+        put_change_letter(tx, vault, order, ends)
     note(tx, operator_id, action, order_id, {"from": begins, "to": ends, "reason": reason})
     return ends
 

@@ -11,6 +11,7 @@ from shop.mail.letters import Occasion, order_letter
 from shop.mail.outbox import put_mail, put_mails
 from shop.orders.judgement import Judgement
 from shop.orders.rules import OrderState
+from shop.storage.columns import to_millis
 from shop.storage.database import Tx
 from shop.storage.tables import order_lines, sales
 from shop.vault import Vault
@@ -22,6 +23,15 @@ OCCASIONS: Mapping[OrderState, Occasion] = {
     OrderState.EXPIRED: Occasion.ORDER_EXPIRED,
     OrderState.CANCELLED: Occasion.ORDER_CANCELLED,
     OrderState.REFUNDED: Occasion.ORDER_REFUNDED,
+    OrderState.SHIPPED: Occasion.ORDER_SHIPPED,
+    OrderState.RETURNED: Occasion.RETURN_ACCEPTED,
+}
+# The letter that tells best how an order stands, to be sent again when it did not arrive.
+STANDING: Mapping[OrderState, Occasion] = {
+    **OCCASIONS,
+    OrderState.PAYING: Occasion.ORDER_RESERVED,
+    OrderState.FULFILLING: Occasion.ORDER_PAID,
+    OrderState.DELIVERED: Occasion.ORDER_SHIPPED,
 }
 
 
@@ -60,7 +70,27 @@ def put_return_letter(tx: Tx, vault: Vault, order: Row[Any], payment_id: str) ->
     _put_letter(tx, vault, order, Occasion.PAYMENT_RETURNED, f"{payment_id}:returned")
 
 
-def _put_letter(tx: Tx, vault: Vault, order: Row[Any], occasion: Occasion, key: str) -> None:
+def put_part_letter(tx: Tx, vault: Vault, order: Row[Any], payment_id: str, amount: int, back: int) -> None:
+    """A letter that `amount` minor units of a payment were given back, which makes it `back` in all."""
+    key = f"{payment_id}:partly-{back}"
+    _put_letter(tx, vault, order, Occasion.ORDER_PARTLY_REFUNDED, key, amount=amount)
+
+
+def put_refusal_letter(tx: Tx, vault: Vault, order: Row[Any]) -> None:
+    """A letter that the goods are not taken back; an order may be asked for more than once."""
+    key = f"{order.order_id}:return-refused-{to_millis(tx.now)}"
+    _put_letter(tx, vault, order, Occasion.RETURN_REFUSED, key)
+
+
+def put_standing_letter(tx: Tx, vault: Vault, order: Row[Any]) -> None:
+    """The letter of `STANDING` once more; KeyError for a state that has none."""
+    key = f"{order.order_id}:again-{to_millis(tx.now)}"
+    _put_letter(tx, vault, order, STANDING[OrderState(order.state)], key)
+
+
+def _put_letter(
+    tx: Tx, vault: Vault, order: Row[Any], occasion: Occasion, key: str, *, amount: int | None = None
+) -> None:
     title: str = tx.scalar(select(sales.c.title).where(sales.c.sale_id == order.sale_id)) or ""
     found = order_lines.c.order_id == order.order_id
     lines = tx.all(
@@ -74,5 +104,8 @@ def _put_letter(tx: Tx, vault: Vault, order: Row[Any], occasion: Occasion, key: 
         lines=[(line.title, line.quantity) for line in lines],
         total=order.total,
         currency=order.currency,
+        hold_expires_at=order.hold_expires_at,
+        reason=order.reason,
+        amount=amount,
     )
     put_mail(tx, vault, letter, key)

@@ -13,7 +13,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Table, or_, select
 
+from shop.mail.effects import of_subject
+from shop.orders.offers import Refundable, offers, refundable
 from shop.orders.read import Order, read_one
+from shop.orders.stuck import given_up_of
+from shop.payments.apply import attempt_of
 from shop.storage.database import Database, Tx
 from shop.storage.tables import (
     audit,
@@ -43,11 +47,16 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """An order and what happened to it, the first first. `ticket_id` is the one whose turn it used."""
+    """An order and what happened to it, the first first. `ticket_id` is the one whose turn it used.
+
+    `offers` is what an operator may do to it now, `refundable` what of its money may be given back.
+    """
 
     order: Order
     ticket_id: str
     moments: list[Moment]
+    offers: tuple[str, ...] = ()
+    refundable: Refundable | None = None
 
 
 def read_story(db: Database, order_id: str) -> Story:
@@ -70,7 +79,15 @@ def _story(tx: Tx, order_id: str) -> Story:
         *_effects(tx, [order_id, *ids]),
         *_operators(tx, [order_id, *ids]),
     ]
-    return Story(order, ticket_id, sorted(moments, key=lambda moment: moment.at))
+    attempts = [attempt_of(payment) for payment in paid]
+    given_up = tx.scalar(given_up_of([order_id, *ids]).limit(1)) is not None
+    return Story(
+        order,
+        ticket_id,
+        sorted(moments, key=lambda moment: moment.at),
+        offers(order.state, order.total, order.review_reason, attempts, given_up=given_up),
+        refundable(order.state, attempts),
+    )
 
 
 def _rows(tx: Tx, table: Table, chosen: ColumnElement[bool]) -> list[Row[Any]]:
@@ -144,18 +161,6 @@ def _effects(tx: Tx, ids: list[str]) -> Iterator[Moment]:
             "last_error": row.last_error or "",
         }
         yield Moment(row.done_at or row.dead_at or row.created_at, "effect", state, detail)
-
-
-def of_subject(subject: str) -> ColumnElement[bool]:
-    """The effects of an order or a payment, by the index of their names."""
-    name = outbox.c.dedupe
-    named = [name == f"{kind}:{subject}" for kind in EFFECT_KINDS]
-    # What begins with "kind:subject:" lies before "kind:subject;", the next sign.
-    named += [(name > f"{kind}:{subject}:") & (name < f"{kind}:{subject};") for kind in EFFECT_KINDS]
-    return or_(*named)
-
-
-EFFECT_KINDS = ("mail", "cancel", "refund")
 
 
 def _operators(tx: Tx, ids: list[str]) -> Iterator[Moment]:

@@ -5,17 +5,20 @@ These lists are short in a healthy shop. They are found without indexes of their
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, or_, select
 
-from shop.errors import Refused
-from shop.mail.effects import try_again
-from shop.orders.rules import OrderState
+from shop.errors import InvalidFields, Refused
+from shop.mail.effects import of_subject, try_again
+from shop.orders.changes import lock_order
+from shop.orders.rules import OrderState, UnknownOrder
 from shop.payments.rules import PaymentState, Verdict
 from shop.sales import audit
+from shop.sales.rules import reason_faults
 from shop.storage.database import Database, Tx
 from shop.storage.tables import orders, outbox, payment_events, payments
 
@@ -57,6 +60,31 @@ def _retry(tx: Tx, operator_id: str, outbox_id: int) -> None:
     if row is None or not try_again(tx, outbox_id):
         raise NotStuck("this has been done, or is being tried again")
     audit.note(tx, operator_id, "retry", _subject(row.dedupe), {"effect": row.kind, "outbox_id": outbox_id})
+
+
+def retry_order(db: Database, operator_id: str, order_id: str, reason: str) -> int:
+    """Have everything of an order that was given up tried afresh; how many. Raises UnknownOrder, NotStuck or InvalidFields."""
+    if reason and (faults := reason_faults(reason)):
+        raise InvalidFields(faults)
+    return db.run(_retry_order, operator_id, order_id, reason)
+
+
+def _retry_order(tx: Tx, operator_id: str, order_id: str, reason: str) -> int:
+    if lock_order(tx, order_id) is None:
+        raise UnknownOrder("there is no such order")
+    paid = tx.scalars(select(payments.c.payment_id).where(payments.c.order_id == order_id))
+    given_up = tx.scalars(given_up_of([order_id, *paid]))
+    revived = sum(try_again(tx, outbox_id) for outbox_id in given_up)
+    if not revived:
+        raise NotStuck("nothing of this order has been given up")
+    audit.note(tx, operator_id, "retry", order_id, {"effects": revived, "reason": reason})
+    return revived
+
+
+def given_up_of(subjects: Sequence[str]) -> Select[Any]:
+    """The numbers of the given-up effects of an order and its payments."""
+    dead = outbox.c.done_at.is_(None) & outbox.c.dead_at.is_not(None)
+    return select(outbox.c.outbox_id).where(dead, or_(*(of_subject(one) for one in subjects)))
 
 
 def _subject(dedupe: str) -> str:

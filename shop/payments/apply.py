@@ -14,7 +14,7 @@ from sqlalchemy import Row, select, update
 
 from shop.mail.effects import Request, put_effects
 from shop.orders.changes import end_order, lock_order, move_order, pay_order
-from shop.orders.letters import put_change_letter, put_return_letter
+from shop.orders.letters import put_change_letter, put_part_letter, put_return_letter
 from shop.orders.rules import Ended, OrderState
 from shop.payments.rules import KEPT, OPEN, Attempt, Fate, PaymentState, Purchase, Ruling, Verdict, move
 from shop.stock.moves import return_sold
@@ -48,9 +48,7 @@ class Case:
 
     @property
     def attempt(self) -> Attempt:
-        row = self.payment
-        state = PaymentState(row.state)
-        return Attempt(state, row.amount, row.currency, row.captured, row.refunded, row.refund_until)
+        return attempt_of(self.payment)
 
     def purchase(self, tx: Tx) -> Purchase:
         """The order behind the payment, by the time of this transaction."""
@@ -59,6 +57,12 @@ class Case:
         suspended = PaymentState.SUSPENSE in states
         is_open, is_kept = not states.isdisjoint(OPEN), not states.isdisjoint(KEPT)
         return Purchase(OrderState(self.order.state), over, is_open, suspended, is_kept)
+
+
+def attempt_of(row: Row[Any]) -> Attempt:
+    """A payment's row as the rules see it."""
+    state = PaymentState(row.state)
+    return Attempt(state, row.amount, row.currency, row.captured, row.refunded, row.refund_until)
 
 
 def lock_case(tx: Tx, payment_id: str, provider: str | None = None) -> Case | None:
@@ -83,6 +87,9 @@ def apply(tx: Tx, vault: Vault, case: Case, ruling: Ruling, *, actor: str) -> Se
     if ruling.refund_due:
         put_effects(tx, vault, [refund_request(case.payment.payment_id)])
         put_return_letter(tx, vault, case.order, case.payment.payment_id)
+    if ruling.verdict is Verdict.PARTIALLY_REFUNDED and ruling.refunded is not None:
+        amount = ruling.refunded - case.payment.refunded
+        put_part_letter(tx, vault, case.order, case.payment.payment_id, amount, ruling.refunded)
     match ruling.order:
         case Fate.PAID:
             put_change_letter(tx, vault, case.order, OrderState.PAID)

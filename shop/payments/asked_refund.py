@@ -77,7 +77,7 @@ def _ask(tx: Tx, vault: Vault, operator_id: str, wish: RefundWish) -> Asked:
     whole = until == payment.captured
     if whole:
         move_order(tx, order, OrderState.REFUNDING)
-    elif order.state not in _PAID_FOR:
+    elif order.state not in PAID_FOR:
         raise IllegalMove("order", order.state, OrderState.REFUNDING)
     detail = {"amount": until - payment.refunded, "currency": payment.currency, "reason": wish.reason}
     note(tx, operator_id, ACTION, order.order_id, detail)
@@ -85,7 +85,7 @@ def _ask(tx: Tx, vault: Vault, operator_id: str, wish: RefundWish) -> Asked:
     return Asked()
 
 
-_PAID_FOR = frozenset(
+PAID_FOR = frozenset(
     {
         OrderState.PAID,
         OrderState.FULFILLING,

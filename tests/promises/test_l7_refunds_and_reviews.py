@@ -194,22 +194,22 @@ def test_other_reviews_are_closed_with_a_note(till: Till) -> None:
 def test_goods_go_out_arrive_and_come_back_step_by_step(till: Till, bank: Bank) -> None:
     order, _ = paid(till)
     with pytest.raises(IllegalMove, match="order cannot move from paid to shipped"):
-        move_goods(till.db, "op", order, GoodsAction.SHIP)
+        move_goods(till.db, VAULT, "op", order, GoodsAction.SHIP)
     with pytest.raises(IllegalMove, match="order cannot move from paid to return_requested"):
         request_return(till.db, BUYER, order)
     for action in (GoodsAction.FULFIL, GoodsAction.SHIP, GoodsAction.SHIP, GoodsAction.DELIVER):
-        move_goods(till.db, "op", order, action)
+        move_goods(till.db, VAULT, "op", order, action)
     with pytest.raises(UnknownOrder):
         request_return(till.db, "somebody else", order)
     for _ in range(2):
         assert request_return(till.db, BUYER, order) is OrderState.RETURN_REQUESTED
     with pytest.raises(InvalidFields):
-        move_goods(till.db, "op", order, GoodsAction.REFUSE_RETURN)
-    move_goods(till.db, "op", order, GoodsAction.REFUSE_RETURN, "it was worn")
+        move_goods(till.db, VAULT, "op", order, GoodsAction.REFUSE_RETURN)
+    move_goods(till.db, VAULT, "op", order, GoodsAction.REFUSE_RETURN, "it was worn")
     with pytest.raises(IllegalMove):
-        move_goods(till.db, "op", order, GoodsAction.REFUSE_RETURN, "it was worn")
+        move_goods(till.db, VAULT, "op", order, GoodsAction.REFUSE_RETURN, "it was worn")
     request_return(till.db, BUYER, order)
-    move_goods(till.db, "op", order, GoodsAction.ACCEPT_RETURN)
+    move_goods(till.db, VAULT, "op", order, GoodsAction.ACCEPT_RETURN)
     till.assert_money_and_stock_agree()
     ask(till, order)
     carry_out(till, bank)

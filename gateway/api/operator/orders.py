@@ -21,7 +21,16 @@ from gateway.services import Services
     guards=[identity.operators_only],
     tags=["operator"],
     status_code=200,
-    responses=refuses(*MINE, *BODY, "unknown_order", "unknown_action", "illegal_move", "precondition_failed"),
+    responses=refuses(
+        *MINE,
+        *BODY,
+        "unknown_order",
+        "unknown_action",
+        "illegal_move",
+        "under_review",
+        "not_stuck",
+        "precondition_failed",
+    ),
 )
 async def act_on_order(
     order_id: FromPath[str],
@@ -30,8 +39,9 @@ async def act_on_order(
     request: Request[Any, Any, Any],
     services: NamedDependency[Services],
 ) -> OperatorOrderBody:
-    """`refund` (all, or `amount`), `fulfil`, `ship`, `deliver`, `accept-return`, `refuse-return`, and for what waits for a look
-    `accept-payment`, `return-payment` and `close-review`.
+    """`cancel`, `refund` (all, or `amount`), `retry` (what was given up), `resend-mail` (at most once a minute), `fulfil`, `ship`,
+    `deliver`, `accept-return`, `refuse-return`, and for what waits for a look `accept-payment`, `return-payment` and `close-review`.
+    The story of an order names those that make sense now (`actions`).
     """
     principal = await identity.require_live_operator(request, services, "operator")
     return await services.threads(steering_orders.act, services, principal, order_id, action, data)

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.pages.operator import cases, door, form, live, preview, records, rehearsal, stock, troubles
+from gateway.pages.operator import (
+    cases,
+    door,
+    form,
+    hands,
+    live,
+    preview,
+    records,
+    rehearsal,
+    stock,
+    troubles,
+)
 
 HANDLERS: list[Any] = [
     *door.HANDLERS,
@@ -14,6 +25,7 @@ HANDLERS: list[Any] = [
     *rehearsal.HANDLERS,
     *stock.HANDLERS,
     *cases.HANDLERS,
+    *hands.HANDLERS,
     *records.HANDLERS,
     *troubles.HANDLERS,
 ]

@@ -11,9 +11,12 @@ from litestar.response import Stream
 
 from gateway import cases, operating, records
 from gateway.api.operator.cases import csv_of_ledger, csv_of_orders
+from gateway.bodies.cases import PersonBody
+from gateway.identity import Principal
 from gateway.pages.operator.door import may_change, operator_of
 from gateway.pages.operator.live import ORDER_STATES
-from gateway.pages.render import AnyRequest, form_of, page, see_other, services_for
+from gateway.pages.render import AnyRequest, form_of, page, see_other, services_for, visitor_of
+from gateway.problems import Problem
 from gateway.services import Services
 
 State = Annotated[str, QueryParameter(name="state")]
@@ -97,13 +100,11 @@ def _order_id(services: Services, wanted: str) -> str | None:
 
 
 @get("/operator/orders/{order_id:str}", include_in_schema=False)
-async def order_page(request: AnyRequest, order_id: FromPath[str]) -> Response[str]:
+async def order_page(
+    request: AnyRequest, order_id: FromPath[str], done: FromQuery[str] = ""
+) -> Response[str]:
     """One order from its beginning; its buyer masked until asked for."""
-    services = services_for(request)
-    principal = await operator_of(request)
-    person = await services.threads(cases.masked_person, services, order_id)
-    told = await services.threads(cases.tell, services, order_id, person)
-    return page(request, "operator/order.html", told=told, may_change=may_change(principal))
+    return await render_order(request, await operator_of(request), order_id, done=done)
 
 
 @post("/operator/orders/{order_id:str}/person", include_in_schema=False)
@@ -112,8 +113,31 @@ async def open_person(request: AnyRequest, order_id: FromPath[str]) -> Response[
     services = services_for(request)
     principal = await operator_of(request, "operator")
     person = await services.threads(cases.person_for, services, principal, order_id)
+    return await render_order(request, principal, order_id, person=person)
+
+
+async def render_order(
+    request: AnyRequest,
+    principal: Principal,
+    order_id: str,
+    *,
+    person: PersonBody | None = None,
+    done: str = "",
+    problem: Problem | None = None,
+) -> Response[str]:
+    """The page of an order, with what was done or refused above it. Raises UnknownOrder."""
+    services = services_for(request)
+    if person is None:
+        person = await services.threads(cases.masked_person, services, order_id)
     told = await services.threads(cases.tell, services, order_id, person)
-    return page(request, "operator/order.html", told=told, may_change=True)
+    return page(
+        request,
+        "operator/order.html",
+        problem=problem,
+        told=told,
+        may_change=may_change(principal),
+        done=visitor_of(request).words.hand_done(done),
+    )
 
 
 @get("/operator/orders.csv", include_in_schema=False)

@@ -78,6 +78,16 @@ def as_typed(amount: int, currency: str) -> str:
     return f"{Decimal(amount).scaleb(-precision):.{precision}f}"
 
 
+def minor_units(text: str, currency: str) -> int | None:
+    """What was typed as an amount, such as 12.50 or 48,000; None for what is none."""
+    plain = text.strip().replace(",", "")
+    try:
+        minor = Decimal(plain).scaleb(get_currency_precision(currency))
+        return int(minor) if len(plain) < 20 and minor == minor.to_integral_value() else None
+    except (InvalidOperation, OverflowError, ValueError):
+        return None
+
+
 class Reader:
     """Reads one form; `faults` collects what is wrong with it."""
 
@@ -156,14 +166,10 @@ class Reader:
         text = self._form[name].strip()
         if not text:
             return None
-        try:
-            minor = Decimal(text).scaleb(get_currency_precision(self._currencies.get(product_id, "KRW")))
-            if len(text) < 20 and minor == minor.to_integral_value():
-                return int(minor)
-        except (InvalidOperation, OverflowError, ValueError):
-            pass
-        self._fault(name, "must be an amount of money")
-        return None
+        minor = minor_units(text, self._currencies.get(product_id, "KRW"))
+        if minor is None:
+            self._fault(name, "must be an amount of money")
+        return minor
 
     def _fault(self, field: str, message: str) -> None:
         self.faults.append(FieldFault(field=field, message=message))

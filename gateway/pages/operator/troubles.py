@@ -13,6 +13,9 @@ from gateway.pages.operator.door import may_change, operator_of
 from gateway.pages.render import REFUSALS, AnyRequest, page, problem_from, see_other, services_for, visitor_of
 from gateway.problems import Problem
 
+# What keeps the whole sale waiting first, then whose money waits, then the rest.
+KINDS = ("lane", "paying_too_long", "suspended", "review", "effect", "unknown_callback", "job")
+
 
 @get("/operator/stuck", include_in_schema=False)
 async def stuck_page(request: AnyRequest, done: FromQuery[str] = "") -> Response[str]:
@@ -50,7 +53,9 @@ async def _render(
         request,
         "operator/stuck.html",
         problem=problem,
-        items=found.items,
+        groups=[
+            (kind, things) for kind in KINDS if (things := [one for one in found.items if one.kind == kind])
+        ],
         may_change=may_change(principal),
         done=visitor_of(request).words.action_word(done),
     )

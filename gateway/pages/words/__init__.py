@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gateway.pages.words.cases import CaseWords
 from gateway.pages.words.figures import iso, share
+from gateway.pages.words.hands import HandWords
 from gateway.pages.words.line import LineWords, face_of
 from gateway.pages.words.refusals import RefusalWords, fault_of
 from gateway.pages.words.sales import SaleWords
@@ -15,7 +16,7 @@ from gateway.pages.words.troubles import TroubleWords
 __all__ = ["Words", "face_of", "fault_of", "iso", "share"]
 
 
-class Words(SaleWords, LineWords, CaseWords, TroubleWords, RefusalWords):
+class Words(SaleWords, LineWords, CaseWords, HandWords, TroubleWords, RefusalWords):
     """Everything that is said in one language; the public methods are the templates' filters."""
 
     def links(self, *, operator: bool, signed_in: bool) -> list[tuple[str, str]]:

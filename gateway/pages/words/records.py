@@ -63,6 +63,17 @@ class RecordWords(Figures):
             "retry": _("Had something tried again"),
             "export-persons": _("Took orders along with their buyers’ data"),
             "open-person": _("Looked at the buyer’s data"),
+            "cancel-order": _("Cancelled the order"),
+            "refund": _("Gave money back"),
+            "resend-mail": _("Sent the letter again"),
+            "fulfil": _("Began to prepare the order"),
+            "ship": _("Sent the goods"),
+            "deliver": _("Noted that the goods arrived"),
+            "accept-return": _("Accepted the return"),
+            "refuse-return": _("Refused the return"),
+            "accept-payment": _("Took another amount as the price"),
+            "return-payment": _("Gave a payment back"),
+            "close-review": _("Closed the review"),
             "find-buyer": _("Looked for a buyer by e-mail"),
         }.get(action, action)
 

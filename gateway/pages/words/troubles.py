@@ -37,3 +37,31 @@ class TroubleWords(Figures):
             "lane": _("See whether workers for orders run and the database is quick."),
             "job": _("No order is lost by it. The log of the worker says what went wrong."),
         }.get(kind, "")
+
+    def review_word(self, reason: str) -> str:
+        """Why somebody should look at an order or a payment."""
+        _ = self._gettext
+        return {
+            "amount_mismatch": _("Money of another amount came."),
+            "late_success": _("Money came after the hold, and nothing was left for it."),
+            "refund_of_unpaid": _("The provider reports a refund of something that was never paid."),
+            "refund_above_paid": _("The provider reports a refund above what was paid."),
+            "refund_outside": _("The provider gave money back that nobody here had asked for."),
+            "refund_refused": _("The provider will not give the money back."),
+            "provider_unknown": _("The provider could not be reached for so long that the order was let go."),
+        }.get(reason, reason)
+
+    def review_advice(self, reason: str) -> str:
+        """What to do about it."""
+        _ = self._gettext
+        return {
+            "amount_mismatch": _("Take it as the price or give it back. After 24 hours it is given back."),
+            "late_success": _(
+                "It is on its way back. See in the story whether it arrived, then close the review."
+            ),
+            "refund_of_unpaid": _("Compare with the provider’s page, then close the review."),
+            "refund_above_paid": _("Compare with the provider’s page, then close the review."),
+            "refund_outside": _("The goods have left the shelf already: see that they come back."),
+            "refund_refused": _("Ask the provider why, give it back there or try again here."),
+            "provider_unknown": _("Money that comes yet takes its turn. Then close the review."),
+        }.get(reason, "")
