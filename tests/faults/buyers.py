@@ -48,11 +48,11 @@ class Wish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One buyer's part. `waits`: keeps the pass until the signal, so that many order at once; `twice`: sends the order again."""
+    """One buyer's part. `wave`: 0 orders at once, any other keeps the pass until its signal; `twice`: sends the order again."""
 
     lane: int = 0
     wish: Wish = Wish.APPROVE
-    waits: bool = False
+    wave: int = 0
     twice: bool = False
 
 
@@ -66,9 +66,9 @@ class PatientBuyer:
         sale: str,
         product: str,
         *,
-        plan: Plan | None = None,
-        journal: Journal | None = None,
-        signal: threading.Event | None = None,
+        plan: Plan,
+        journal: Journal,
+        signal: threading.Event,
     ) -> None:
         self._client = httpx.Client(
             base_url=url,
@@ -82,8 +82,8 @@ class PatientBuyer:
         self._pass = f"/api/v1/sales/{sale}/pass"
         self._orders = f"/api/v1/sales/{sale}/orders"
         self._product = product
-        self._plan = plan or Plan()
-        self._journal = journal or Journal()
+        self._plan = plan
+        self._journal = journal
         self._signal = signal
         self._seen = Seen(self._plan.lane)
         self._receipt = ""
@@ -94,8 +94,7 @@ class PatientBuyer:
             admission = self.admission()
             if admission is None:
                 return End.TOO_LATE
-            if self._plan.waits and self._signal is not None:
-                self._signal.wait(WITHIN_S)
+            self._signal.wait(WITHIN_S)
             if not self.order(admission) or self.decided()["state"] == "rejected":
                 return End.TOO_LATE
             return self._settle()
@@ -119,6 +118,9 @@ class PatientBuyer:
             place = self.insist("GET", self._ticket, 200, 404)
             if place.get("code") == "no_ticket" or place["state"] in ("missed", "lapsed"):
                 place = self.join()
+        self.insist(
+            "DELETE", self._ticket, 204
+        )  # else a unit that comes back would wait for somebody who is gone
         return None
 
     # ------------------------------------------------------------ the order
@@ -192,11 +194,6 @@ class PatientBuyer:
         self._seen.paid_at = time.monotonic()
         return End.PAID
 
-    def pay(self) -> None:
-        """Start a payment, approve it on the provider's page and wait until the order is paid."""
-        self._press(self._start_payment("first"), Wish.APPROVE)
-        self._await_state("paid")
-
     def _start_payment(self, attempt: str) -> str:
         key = {"Idempotency-Key": f"pay-{attempt}-{self._account}"}
         path = f"/api/v1/orders/{self._seen.order_id}/payment"
@@ -219,10 +216,6 @@ class PatientBuyer:
         self.insist("POST", f"/api/v1/orders/{self._seen.order_id}/cancel", 200, 202, 409)
         self._await_state("cancelled")
 
-    def close(self) -> None:
-        """Leave in the middle of the way."""
-        self._client.close()
-
     def insist(self, method: str, path: str, *expected: int, **more: Any) -> dict[str, Any]:
         """Ask until one of the expected answers comes; a lost connection, 429, 503 and what says "not yet" are asked again."""
 
@@ -233,7 +226,7 @@ class PatientBuyer:
             except httpx.TransportError:
                 time.sleep(0.1)
                 return None
-            body = dict(answer.json())
+            body = dict(answer.json()) if answer.content else {"code": "none"}
             if answer.status_code in expected and body.get("code") not in ("not_called_yet", "still_running"):
                 return body
             assert "Retry-After" in answer.headers, f"{method} {path}: {answer.status_code} {answer.text}"

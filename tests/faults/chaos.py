@@ -79,7 +79,7 @@ def _play_all(faults: Sequence[Fault], rounds: int, seed: str, size: Size) -> It
             with stage(folder) as set_up:
                 good = True
                 for fault, its_seed in to_play[first : first + ROUNDS_A_STAGE]:
-                    one = play(set_up, fault, size, its_seed)
+                    one = play(set_up, [fault], size, its_seed)
                     good = good and one.verdict.good
                     yield one
         finally:

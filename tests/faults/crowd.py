@@ -36,9 +36,13 @@ class Lane:
 class Crowd:
     """Buyers under way: what they have seen, and how their ways ended once the body that they ran beside is left."""
 
+    signals: Sequence[threading.Event]
     journal: Journal = field(default_factory=Journal)
-    signal: threading.Event = field(default_factory=threading.Event)
     journeys: list[Future[End]] = field(default_factory=list)
+
+    def send(self, wave: int) -> None:
+        """Those who kept their passes for this wave order now, all at once."""
+        self.signals[wave].set()
 
     def await_accepted(self, count: int) -> None:
         """Until so many orders were accepted. Raises AssertionError with what hindered the buyers, if anything did."""
@@ -51,11 +55,16 @@ class Crowd:
         return [str(error).splitlines()[0] for journey in ended if (error := journey.exception()) is not None]
 
 
-def plans(count: int, lanes: int, chance: random.Random) -> list[Plan]:
-    """As many parts as there are buyers: every second one keeps the pass until the signal."""
+def plans(count: int, lanes: int, waves: int, chance: random.Random) -> list[Plan]:
+    """As many parts as there are buyers: some order at once, as many wait for each wave's signal."""
     wishes = chance.choices(list(WISHES), list(WISHES.values()), k=count)
     return [
-        Plan(lane=number % lanes, wish=wish, waits=number // lanes % 2 == 1, twice=chance.random() < TWICE)
+        Plan(
+            lane=number % lanes,
+            wish=wish,
+            wave=number // lanes % (waves + 1),
+            twice=chance.random() < TWICE,
+        )
         for number, wish in enumerate(wishes)
     ]
 
@@ -63,7 +72,8 @@ def plans(count: int, lanes: int, chance: random.Random) -> list[Plan]:
 @contextlib.contextmanager
 def crowd(url: str, tokens: Sequence[str], lanes: Sequence[Lane], parts: Sequence[Plan]) -> Iterator[Crowd]:
     """Buyers with these tokens and parts, all under way at once while the body runs; their journeys' ends are awaited after it."""
-    all_of_them = Crowd()
+    all_of_them = Crowd([threading.Event() for _ in range(max(part.wave for part in parts) + 1)])
+    all_of_them.signals[0].set()
     with ThreadPoolExecutor(len(parts)) as threads:
         for token, plan in zip(tokens, parts, strict=True):
             lane = lanes[plan.lane]
@@ -71,10 +81,11 @@ def crowd(url: str, tokens: Sequence[str], lanes: Sequence[Lane], parts: Sequenc
                 *(url, token, lane.slug, lane.product),
                 plan=plan,
                 journal=all_of_them.journal,
-                signal=all_of_them.signal,
+                signal=all_of_them.signals[plan.wave],
             )
             all_of_them.journeys.append(threads.submit(buyer.journey))
         try:
             yield all_of_them
         finally:
-            all_of_them.signal.set()
+            for signal in all_of_them.signals:
+                signal.set()

@@ -26,7 +26,7 @@ def _kill(scene: Scene, what: str, find: Callable[[], Sequence[psutil.Process]])
     return eventually(killed, f"a {what} was hit", 20)
 
 
-@fault("worker killed")
+@fault("worker killed", quick=True)
 def worker(scene: Scene) -> str:
     """A worker takes its work-horse along; the lane's lock is free with their connections, and another worker goes on."""
     return _kill(scene, "worker", lambda: scene.stage.workers)
@@ -50,13 +50,13 @@ def controller(scene: Scene) -> str:
     return _kill(scene, "controller", lambda: scene.stage.controllers)
 
 
-@fault("sweeper killed")
+@fault("sweeper killed", quick=True)
 def sweeper(scene: Scene) -> str:
     """Nobody rings again for a moment, and nothing needs it."""
     return _kill(scene, "sweeper", lambda: scene.stage.sweepers)
 
 
-@fault("simulator killed")
+@fault("simulator killed", quick=True)
 def simulator(scene: Scene) -> str:
     """The payment provider is away: payments go on under the same keys, and its callbacks come after it is back."""
     return _kill(scene, "simulator", lambda: scene.stage.simulators)
@@ -68,7 +68,7 @@ def _down(scene: Scene, server: PrivateServer) -> str:
     return server.name
 
 
-@fault("Redis killed")
+@fault("Redis killed", quick=True)
 def redis_killed(scene: Scene) -> str:
     """Redis comes back from its AOF under another run id: lanes open again once receipts had time to come, in the same order."""
     return _down(scene, scene.stage.redis)

@@ -12,19 +12,24 @@ _HEAD = ("fault", "rounds", "accepted", "lost", "doubled", "inversions", "lasted
 
 
 def line(played: Round) -> str:
-    """One round in a line, and a further one for everything that was wrong."""
+    """One round in a line, a further one for everything that was wrong."""
     verdict = played.verdict
+    hits = "; ".join(f"at order {blow.order} hit {blow.hit}" for blow in played.blows)
     words = [
-        f"{played.fault.name:<20} seed {played.seed:<28} order {played.at_order:>4}  hit {played.hit}:",
+        f"{played.name} ({hits}):",
         f"accepted {verdict.accepted}, lost {verdict.lost}, doubled {verdict.doubled},",
         f"inversions {verdict.inversions}, recovered after {played.recovery_s:.1f} s",
     ]
-    return "\n".join([" ".join(words), *(f"    WRONG: {fault}" for fault in verdict.faults)])
+    wrong = [f"    WRONG (seed {played.seed}): {fault}" for fault in verdict.faults]
+    return "\n".join([" ".join(words), *wrong])
 
 
 def table(rounds: Sequence[Round]) -> str:
     """Per fault: rounds, accepted, lost, doubled, inversions, how long it stood and how long until all was well again, in seconds."""
-    rows = [_HEAD, *(_row(name, list(played)) for name, played in groupby(_sorted(rounds), _name))]
+    rows = [
+        _HEAD,
+        *(_row(name, list(played)) for name, played in groupby(_sorted(rounds), lambda played: played.name)),
+    ]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_HEAD))]
     return "\n".join(
         "  ".join(
@@ -42,14 +47,10 @@ def _row(name: str, rounds: Sequence[Round]) -> tuple[str, ...]:
         *(len(rounds), sum(one.accepted for one in verdicts), sum(one.lost for one in verdicts)),
         *(sum(one.doubled for one in verdicts), sum(one.inversions for one in verdicts)),
     )
-    seconds = (median(played.lasted_s for played in rounds), median(recovery), max(recovery))
+    seconds = (median(played.blows[-1].lasted_s for played in rounds), median(recovery), max(recovery))
     return (name, *map(str, counts), *(f"{value:.1f}" for value in seconds))
 
 
 def _sorted(rounds: Sequence[Round]) -> list[Round]:
-    first = {played.fault.name: at for at, played in reversed(list(enumerate(rounds)))}
-    return sorted(rounds, key=lambda played: first[played.fault.name])
-
-
-def _name(played: Round) -> str:
-    return played.fault.name
+    first = {played.name: at for at, played in reversed(list(enumerate(rounds)))}
+    return sorted(rounds, key=lambda played: first[played.name])

@@ -39,6 +39,7 @@ class Stage:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._stack = ExitStack()
+        self._tokens: list[str] = []
 
     def start(self) -> None:
         """Servers, ways, product; in this order."""
@@ -100,7 +101,10 @@ class Stage:
 
     def tokens(self, count: int) -> list[str]:
         """Access tokens of so many buyers; always the same people."""
-        return [json.loads(line)["access_token"] for line in demo_data.tokens(self.settings, count)]
+        if len(self._tokens) < count:
+            made = demo_data.tokens(self.settings, count)
+            self._tokens = [str(json.loads(line)["access_token"]) for line in made]
+        return self._tokens[:count]
 
     def open_lanes(self, count: int, units: int) -> list[Lane]:
         """So many sales, each of so many units."""

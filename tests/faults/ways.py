@@ -42,7 +42,7 @@ class Way:
     def __init__(self, server: Path) -> None:
         self._server = server
         self._condition = Condition()
-        self._lost = 0
+        self.lost = 0  # answers that were lost on purpose under this condition
         self._tasks: set[asyncio.Task[None]] = set()
         self._open: set[asyncio.StreamWriter] = set()
         self.port = 0
@@ -60,10 +60,9 @@ class Way:
         for writer in list(self._open):
             await _closed(writer)
 
-    def become(self, condition: Condition) -> int:
-        """Be like this from now on; how many answers the condition before has swallowed."""
-        lost, self._lost, self._condition = self._lost, 0, condition
-        return lost
+    def become(self, condition: Condition) -> None:
+        """Be like this from now on."""
+        self.lost, self._condition = 0, condition
 
     def cut(self) -> int:
         """Break off every connection; how many there were."""
@@ -119,9 +118,9 @@ class Way:
 
     def _loses_the_answer_to(self, piece: bytes) -> bool:
         wanted = self._condition
-        if not wanted.deaf_to or self._lost >= wanted.times or wanted.deaf_to.encode() not in piece:
+        if not wanted.deaf_to or self.lost >= wanted.times or wanted.deaf_to.encode() not in piece:
             return False
-        self._lost += 1
+        self.lost += 1
         return True
 
     async def _pause(self) -> None:
@@ -153,13 +152,17 @@ class WayProcess:
         )
         self.port = self._answered()
 
-    def become(self, condition: Condition) -> int:
-        """Be like this from now on; how many answers were lost on purpose under the condition before."""
-        return self._told(asdict(condition))
+    def become(self, condition: Condition) -> None:
+        """Be like this from now on."""
+        self._told({"become": asdict(condition)})
 
     def cut(self) -> int:
         """Break off every connection; how many there were."""
         return self._told({"cut": True})
+
+    def lost(self) -> int:
+        """How many answers were lost on purpose under the present condition."""
+        return self._told({})
 
     def stop(self) -> None:
         """End it."""
@@ -185,7 +188,7 @@ class WayProcess:
 
 
 async def _serve(server: Path) -> None:
-    """Print the port, then do what each line of standard input says and print a number, until there are no more lines."""
+    """Print the port, then do what each line of standard input says and answer it by a number, until there are no more lines."""
     lines = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(lines), sys.stdin.buffer
@@ -193,8 +196,10 @@ async def _serve(server: Path) -> None:
     async with Way(server) as way:
         print(way.port, flush=True)
         async for line in lines:
-            words = json.loads(line)
-            print(way.cut() if words.get("cut") else way.become(Condition(**words)), flush=True)
+            told = json.loads(line)
+            if "become" in told:
+                way.become(Condition(**told["become"]))
+            print(way.cut() if "cut" in told else way.lost, flush=True)
 
 
 if __name__ == "__main__":
