@@ -20,7 +20,6 @@ from workers.lanes import QUEUE_LANES, Doorbell
 
 RINGS = 60
 SILENT_S = 3.0
-PAID_BEFORE = 10
 AGAIN = 60
 
 
@@ -53,7 +52,7 @@ def callbacks(scene: Scene) -> str:
         with contextlib.closing(sqlite3.connect(scene.stage.provider_books)) as books:
             query = "SELECT event_id, body FROM deliveries ORDER BY delivery_id DESC LIMIT ?"
             rows = books.execute(query, (AGAIN,)).fetchall()
-        return rows if len(rows) >= min(PAID_BEFORE, len(scene.crowd.journeys) // 4) else []
+        return rows if len(rows) >= max(1, scene.wave // 4) else []
 
     told = eventually(delivered, "the provider has told something", 30)
     keys = read_secrets(scene.stage.settings.simulator_webhook_secrets)

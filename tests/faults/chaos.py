@@ -20,7 +20,8 @@ import click
 
 from firstcome.processes.serving import allow_many_connections
 from tests.faults import bells, kills, losses, report, stops, wires  # noqa: F401 - they register their faults
-from tests.faults.rounds import Round, Size, play
+from tests.faults.crowd import Size
+from tests.faults.rounds import Round, play
 from tests.faults.scene import FAULTS, Fault
 from tests.faults.stage import stage
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -20,6 +20,8 @@ WISHES = {
     Wish.LATE: 6,
     Wish.CANCEL: 6,
 }
+# Nobody whose money is on its way for long after the order has ended.
+PROMPT = {wish: share for wish, share in WISHES.items() if wish is not Wish.LATE}
 TWICE = 0.2
 
 
@@ -55,14 +57,23 @@ class Crowd:
         return [str(error).splitlines()[0] for journey in ended if (error := journey.exception()) is not None]
 
 
-def plans(count: int, lanes: int, waves: int, chance: random.Random) -> list[Plan]:
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many buyers spread over how many lanes, and what share of them wishes what."""
+
+    buyers: int
+    lanes: int
+    wishes: Mapping[Wish, int] = field(default_factory=lambda: WISHES)
+
+
+def plans(size: Size, waves: int, chance: random.Random) -> list[Plan]:
     """As many parts as there are buyers: some order at once, as many wait for each wave's signal."""
-    wishes = chance.choices(list(WISHES), list(WISHES.values()), k=count)
+    wishes = chance.choices(list(size.wishes), list(size.wishes.values()), k=size.buyers)
     return [
         Plan(
-            lane=number % lanes,
+            lane=number % size.lanes,
             wish=wish,
-            wave=number // lanes % (waves + 1),
+            wave=number // size.lanes % (waves + 1),
             twice=chance.random() < TWICE,
         )
         for number, wish in enumerate(wishes)

@@ -6,30 +6,29 @@ import time
 
 import pymysql
 
-from tests.faults.scene import Scene, fault
+from tests.faults.scene import Scene, fault, resume, stopping
 from tests.running import eventually
 from waiting_room.keys import SaleKeys
 
 # Beyond what a statement waits for a row lock, so that a batch gives up and comes again.
 LOCKED_S = 7.0
-UNDECIDED = 20
 
 
 @fault("Redis emptied", quick=True, log_lost=True)
 def emptied(scene: Scene) -> str:
     """FLUSHALL with accepted orders undecided: their receipts bring them back into their lanes, once, in the order of acceptance."""
     stage = scene.stage
-    stopped = [*stage.work_horses, *stage.workers]
-    for process in stopped:
-        process.suspend()
+    stopped = [
+        *stopping(stage.workers),
+        *stopping(stage.work_horses),
+    ]  # in this order: a stopped worker makes no new one
     try:
-        wanted = min(UNDECIDED, len(scene.crowd.journeys) // 4)
+        wanted = max(1, scene.wave // 3)
         eventually(lambda: _waiting(scene) >= wanted, f"{wanted} orders wait undecided", 30)
         gone = _waiting(scene)
         stage.store.flushall()
     finally:
-        for process in stopped:
-            process.resume()
+        resume(stopped)
     return f"{gone} undecided orders"
 
 

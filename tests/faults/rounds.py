@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.faults.crowd import crowd, plans
+from tests.faults.crowd import Size, crowd, plans
 from tests.faults.journal import recovery_s
 from tests.faults.scene import Fault, Scene
 from tests.faults.stage import Stage
@@ -21,14 +21,6 @@ from tests.faults.verdict import Verdict, judge
 ON_SALE = 0.75
 # A share of the orders of earlier waves that is accepted for certain before the next wave is sent.
 REACHED = 0.6
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How many buyers spread over how many lanes."""
-
-    buyers: int
-    lanes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +52,12 @@ class Round:
 def play(stage: Stage, faults: Sequence[Fault], size: Size, seed: str) -> Round:
     """Play one round on a running stage. Raises AssertionError where a fault could not even strike."""
     chance = random.Random(seed)
-    parts = plans(size.buyers, size.lanes, len(faults), chance)
+    parts = plans(size, len(faults), chance)
     a_wave = size.buyers // (len(faults) + 1)
     lanes = stage.open_lanes(size.lanes, round(size.buyers * ON_SALE / size.lanes))
     blows = []
     with crowd(stage.demo.url, stage.tokens(size.buyers), lanes, parts) as buyers:
-        scene = Scene(stage, lanes, buyers, chance)
+        scene = Scene(stage, lanes, buyers, a_wave, chance)
         for wave, fault in enumerate(faults, 1):
             order = round(wave * a_wave * REACHED) + chance.randint(1, a_wave // 4)
             buyers.await_accepted(order - chance.randint(1, a_wave // 4))

@@ -6,8 +6,9 @@ it draws from `scene.chance`, so that the same seed hits the same target.
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -22,11 +23,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """The moment of the blow."""
+    """The moment of the blow. `wave`: how many buyers have just been sent at once."""
 
     stage: Stage
     lanes: Sequence[Lane]
     crowd: Crowd
+    wave: int
     chance: random.Random
 
     def one_of(self, find: Callable[[], Sequence[psutil.Process]], what: str) -> psutil.Process:
@@ -40,6 +42,21 @@ class Scene:
             return self.chance.choice(there) if there else None
 
         return eventually(found, f"there is a {what}", 20)
+
+
+def stopping(processes: Iterable[psutil.Process]) -> Iterator[psutil.Process]:
+    """Stop each of them, and tell which were still there."""
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.suspend()
+            yield process
+
+
+def resume(stopped: Iterable[psutil.Process]) -> None:
+    """Let them go on, as far as nobody has ended them meanwhile."""
+    for process in stopped:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
 
 
 Strike = Callable[[Scene], str]

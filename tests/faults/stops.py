@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import psutil
 
 from firstcome.wiring import WORKER_WAIT_TIMEOUT_S
-from tests.faults.scene import Scene, fault
+from tests.faults.scene import Scene, fault, resume, stopping
 from tests.running import eventually
 from waiting_room.keys import SaleKeys
 
@@ -18,14 +18,11 @@ STOPPED_S = 4.0
 
 def _stop(processes: Iterable[psutil.Process], for_s: float = STOPPED_S) -> None:
     """Stop them for so long. The fault is this time itself."""
-    stopped = list(processes)
+    stopped = list(stopping(processes))
     try:
-        for process in stopped:
-            process.suspend()
         time.sleep(for_s)
     finally:
-        for process in stopped:
-            process.resume()
+        resume(stopped)
 
 
 @fault("worker stopped")
@@ -41,12 +38,7 @@ def work_horse(scene: Scene) -> str:
     """A drain stands still with the lane's lock: the database ends its connection, another decides, and what it then does has no effect."""
 
     def stopped() -> psutil.Process | None:
-        victim = scene.one_of(lambda: scene.stage.work_horses, "work-horse")
-        try:
-            victim.suspend()
-        except psutil.NoSuchProcess:
-            return None
-        return victim
+        return next(stopping([scene.one_of(lambda: scene.stage.work_horses, "work-horse")]), None)
 
     victim = eventually(stopped, "a work-horse was hit", 20)
     _stop([victim], WORKER_WAIT_TIMEOUT_S + 3)

@@ -22,14 +22,12 @@ from shop.orders.rules import OrderState
 from shop.payments.rules import PaymentState
 from shop.storage.database import Tx
 from shop.storage.tables import orders, outbox, payments, stock_ledger
+from tests.faults.buyers import WITHIN_S
 from tests.faults.crowd import Crowd, Lane
 from tests.faults.journal import Seen, overtaken
 from tests.faults.stage import Stage
 from tests.running import eventually
 from waiting_room.keys import SaleKeys
-
-# The provider's pauses between the attempts of one callback grow to half a minute.
-SETTLED_WITHIN_S = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ def judge(stage: Stage, lanes: Sequence[Lane], crowd: Crowd, *, log_lost: bool) 
     """Wait until money has come to rest, then compare all books. `log_lost`: the call log may lack its last second."""
     faults = crowd.faults()
     with _noting(faults):
-        eventually(lambda: _at_rest(stage, lanes), "money and lanes came to rest", SETTLED_WITHIN_S)
+        eventually(lambda: _at_rest(stage, lanes), "money and lanes came to rest", WITHIN_S)
     seen = crowd.journal.orders
     rows = stage.db.read(_orders_of, lanes)
     decided = {order_id: row for order_id, row in rows.items() if row.seq is not None}
