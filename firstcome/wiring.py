@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import redis
+
 from firstcome import clients
 from firstcome.settings import Settings
 from shop.accounts.kit import AccountKit
@@ -19,6 +21,7 @@ from shop.payments.providers.simulator import SimulatorProvider
 from shop.payments.refund import refund_effect
 from shop.storage.database import ANSWER_TIMEOUT_S, Database
 from shop.vault import Lookup, Vault
+from workers.provider_health import Counted
 from workers.runtime import Runtime
 
 # A worker that was stopped in the middle of a transaction must not sit on its locks: the server ends its connection.
@@ -64,23 +67,29 @@ def mailer(settings: Settings) -> Mailer:
     return SmtpMailer(settings.smtp_url, settings.mail_from)
 
 
-def providers(settings: Settings) -> dict[str, Provider]:
-    """The payment providers that are set up, by name."""
+def provider_names(settings: Settings) -> list[str]:
+    """The payment providers that are set up."""
+    return [SimulatorProvider.name] if settings.simulator_url else []
+
+
+def providers(settings: Settings, client: redis.Redis) -> dict[str, Provider]:
+    """The payment providers that are set up, by name, their calls counted where `client` leads."""
     if not settings.simulator_url:
         return {}
     simulator = SimulatorProvider(
         settings.simulator_url, settings.simulator_api_key, settings.simulator_webhook_secrets
     )
-    return {simulator.name: simulator}
+    return {simulator.name: Counted(simulator, client)}
 
 
 def runtime(settings: Settings) -> Runtime:
     """What a worker or sweeper process works with."""
     db = database(settings, wait_timeout_s=WORKER_WAIT_TIMEOUT_S)
-    sealing, paying = vault(settings), providers(settings)
+    client = clients.redis_sync(settings.redis_url)
+    sealing, paying = vault(settings), providers(settings, client)
     return Runtime(
         db=db,
-        redis=clients.redis_sync(settings.redis_url),
+        redis=client,
         rq_redis=clients.rq_redis(settings.rq_redis_url),
         vault=sealing,
         effects={

@@ -167,7 +167,7 @@ def build_services(settings: Settings) -> Services:
         attempts=AttemptLimiter(),
         letters=LetterLimiter(),
         metrics=Metrics(settings.data_dir / "metrics"),
-        providers=wiring.providers(settings),
+        providers=wiring.providers(settings, redis_sync),
         blocking=BoundedPool(
             settings.pool_size + 3, settings.pool_size * WAITING_PER_CONNECTION, name="blocking"
         ),

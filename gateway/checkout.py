@@ -9,12 +9,19 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gateway.announcing import announce_ended
-from gateway.bodies.orders import OrderAccepted, OrderBody, OrderLineBody, OrderList, OrderPaymentBody
+from gateway.bodies.orders import (
+    MoneyBody,
+    OrderAccepted,
+    OrderBody,
+    OrderLineBody,
+    OrderList,
+    OrderPaymentBody,
+)
 from gateway.bodies.problems import FieldFault
 from gateway.identity import Principal, cookie_name
 from gateway.inputs import NewOrder
@@ -246,6 +253,7 @@ def order_body(order: read.Order) -> OrderBody:
         hold_expires_at=order.hold_expires_at,
         reason=order.reason,
         payment=_payment_body(order.payment) if order.payment else None,
+        money=MoneyBody(**asdict(order.money)) if order.payment else None,
         poll_after_ms=PAYING_POLL_AFTER_MS if order.state is OrderState.PAYING else None,
     )
 

@@ -21,7 +21,7 @@ from shop.sales import fairness, reading
 from shop.sales.fairness import Fairness
 from shop.sales.reading import AFTERLIFE, Sale
 from shop.sales.rules import ENDED
-from shop.sales.turns import CallRow, Numbers
+from shop.sales.turns import CallRow, Numbers, Waits
 from shop.storage.columns import to_millis
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _cells(row: CallRow, numbers: Numbers) -> tuple[str, ...]:
 
 
 def _body(found: Fairness, actions: list[ActionBody]) -> FairnessBody:
-    sale, waits, decisions = found.sale, found.waits, found.decisions
+    sale, decisions = found.sale, found.decisions
     return FairnessBody(
         sale=sale.slug,
         title=sale.title,
@@ -126,7 +126,7 @@ def _body(found: Fairness, actions: list[ActionBody]) -> FairnessBody:
         inversions=found.inversions,
         losses=found.losses,
         back_after_loss=found.back_after_loss,
-        waits=WaitsBody(p50_s=waits.p50_s, p90_s=waits.p90_s, p99_s=waits.p99_s, longest_s=waits.longest_s),
+        waits=waits_body(found.waits),
         claimed=found.claimed,
         returned=found.returned,
         left=found.left,
@@ -143,3 +143,8 @@ def _body(found: Fairness, actions: list[ActionBody]) -> FairnessBody:
         whole_until=found.whole_until,
         off_the_list=found.off_the_list,
     )
+
+
+def waits_body(waits: Waits) -> WaitsBody:
+    """How long people waited."""
+    return WaitsBody(p50_s=waits.p50_s, p90_s=waits.p90_s, p99_s=waits.p99_s, longest_s=waits.longest_s)

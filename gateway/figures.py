@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import msgspec
+from redis.exceptions import RedisError
 
 from gateway.bodies.operator import (
     FiguresBody,
@@ -14,17 +15,21 @@ from gateway.bodies.operator import (
     LeaderBody,
     LineFigures,
     MinuteBody,
+    ProviderFigures,
     RecoveryBody,
     WorkFigures,
 )
+from gateway.fairness import waits_body
 from gateway.operating import items_of
 from gateway.views import moment, phase_of
+from shop.payments.health import failing
 from shop.sales import reading
 from shop.sales.figures import Figures
 from shop.sales.figures import figures as read_figures
 from waiting_room.line_state import LineState
 from waiting_room.oversight import Oversight
 from workers.liveness import Liveness, liveness
+from workers.provider_health import lately
 
 if TYPE_CHECKING:
     from gateway.services import Services
@@ -32,10 +37,10 @@ if TYPE_CHECKING:
 
 async def figures(services: Services, sale: str) -> FiguresBody:
     """Everything to watch while a sale runs. Raises UnknownSale, Unavailable or RoomUnavailable."""
-    known, alive = await services.threads(_known, services, sale)
+    known, alive, providers = await services.threads(_known, services, sale)
     sale_id = known.sale.sale_id
     states, seen = await asyncio.gather(services.room.lines([sale_id]), services.room.oversee(sale_id))
-    return _body(known, states.get(sale_id), seen, alive)
+    return _body(known, states.get(sale_id), seen, alive, providers)
 
 
 async def encoded_figures(services: Services, sale: str) -> bytes:
@@ -43,12 +48,31 @@ async def encoded_figures(services: Services, sale: str) -> bytes:
     return msgspec.json.encode(await figures(services, sale))
 
 
-def _known(services: Services, slug: str) -> tuple[Figures, Liveness | None]:
+def _known(services: Services, slug: str) -> tuple[Figures, Liveness | None, list[ProviderFigures]]:
     known = read_figures(services.db, reading.read_sale(services.db, slug).sale_id)
-    return known, liveness(services.redis_sync, services.rq_redis, known.sale.sale_id)
+    alive = liveness(services.redis_sync, services.rq_redis, known.sale.sale_id)
+    return known, alive, _providers(services)
 
 
-def _body(known: Figures, state: LineState | None, seen: Oversight, alive: Liveness | None) -> FiguresBody:
+def _providers(services: Services) -> list[ProviderFigures]:
+    """How the providers answer; nothing while Redis does not."""
+    try:
+        heard = [(name, lately(services.redis_sync, name)) for name in services.providers]
+    except RedisError:
+        return []
+    return [
+        ProviderFigures(name=name, calls=calls.made, failed=calls.failed, down=failing(calls))
+        for name, calls in heard
+    ]
+
+
+def _body(
+    known: Figures,
+    state: LineState | None,
+    seen: Oversight,
+    alive: Liveness | None,
+    providers: list[ProviderFigures],
+) -> FiguresBody:
     sale = known.sale
     limit, since = _limit(state)
     return FiguresBody(
@@ -68,6 +92,8 @@ def _body(known: Figures, state: LineState | None, seen: Oversight, alive: Liven
         stock=items_of(sale),
         orders={str(order_state): count for order_state, count in sorted(known.orders.items())},
         calls=[MinuteBody(at=at, calls=calls) for at, calls in known.calls],
+        waits=waits_body(known.waits),
+        providers=providers,
         version=sale.version,
         as_of=known.as_of,
         work=None

@@ -158,8 +158,8 @@ def _hold(state: LineState) -> HoldBody | None:
             return HoldBody(reason="no_controller", since=moment(state.now_ms))
         if state.draw in _BEING_DRAWN:
             return HoldBody(reason="drawing", since=moment(state.gate_since_ms or state.now_ms))
-        if state.limit == "rebuilding":
-            return HoldBody(reason="rebuilding", since=moment(state.limit_since_ms or state.now_ms))
+        if state.limit in ("rebuilding", "provider_down"):
+            return HoldBody(reason=state.limit, since=moment(state.limit_since_ms or state.now_ms))
         if state.limit == "backlog":
             return HoldBody(reason="checkout_slow", since=moment(state.limit_since_ms or state.now_ms))
     return None

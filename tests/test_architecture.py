@@ -60,7 +60,12 @@ ADAPTERS = {
 RULES = (
     *("waiting_room/window.py", "waiting_room/clock.py", "waiting_room/states.py", "waiting_room/pace.py"),
     *("waiting_room/estimate.py", "waiting_room/polling.py", "waiting_room/place.py"),
-    *("waiting_room/line_state.py", "shop/orders/entry.py", "shop/orders/judgement.py"),
+    *(
+        "waiting_room/line_state.py",
+        "shop/orders/entry.py",
+        "shop/orders/judgement.py",
+        "shop/payments/health.py",
+    ),
     *("rehearsal/plan.py", "rehearsal/report.py"),
 )
 PURE_FORBIDDEN = (

@@ -52,6 +52,10 @@ class Books(Protocol):
         """All sales that need a leader just now."""
         ...
 
+    async def hold(self) -> str:
+        """Why nobody should be called just now, in one word of the room's limits, or "" when there is no such reason."""
+        ...
+
     async def publish(self, sale_id: str) -> None:
         """Lay settings, stock and lane mark of the sale into the store again."""
         ...

@@ -35,6 +35,7 @@ class Reason(StrEnum):
     CAPACITY_LOWERED = "capacity_lowered"
     CHECKOUT_SLOW = "checkout_slow"
     STOCK_HELD = "stock_held"
+    PROVIDER_DOWN = "provider_down"
     REBUILDING = "rebuilding"
     DRAWING = "drawing"
     NO_HISTORY = "no_history"
@@ -51,7 +52,7 @@ class Estimate(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """How the line moves. `limit` is what held the last tick back: rate, capacity, stock, backlog or none. Moments in unix ms.
+    """How the line moves. `limit` is what held the last tick back: rate, capacity, stock, backlog, provider_down, rebuilding or none. Moments in unix ms.
 
     `history_ms` is how long the sale has been calling on its own clock: a minute at most is measured. `slots` buyers are called or
     in checkout; `freed_last_minute` of them have given their slot back in that minute.
@@ -117,6 +118,8 @@ def forecast(flow: Flow) -> Forecast:
             return Forecast(unknown=Estimate(None, None, Reason.PAUSED, flow.gate_since_ms or None))
         case Phase.ALL_HELD:
             return Forecast(unknown=Estimate(None, None, Reason.STOCK_HELD, flow.gate_since_ms or None))
+        case Phase.OPEN | Phase.DRAINING if flow.limit == "provider_down":
+            return Forecast(unknown=Estimate(None, None, Reason.PROVIDER_DOWN, flow.limit_since_ms or None))
         case Phase.OPEN | Phase.DRAINING:
             return _moving(flow)
         case _:

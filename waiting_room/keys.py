@@ -35,6 +35,7 @@ Redis Cluster and every script touches one slot only.
 | passes        | hash   | jti -> order id of the live order that uses the pass                                             |
 | order:<id>    | string | what was accepted, as JSON; the record behind Idempotency-Key (24 h)                             |
 | result:<id>   | string | the decision on an order, as JSON (1 h)                                                          |
+| fc:{provider:<name>}:calls | hash | calls to a payment provider in the last minute: `slot's beginning (unix ms):answered or failed` -> count; of no sale |
 | code:<mark>   | string | the pass behind a one-time code for another host's gate, as JSON (60 s; `codes.py`)              |
 
 **served** holds JSON records. `state` is one of waiting (came back, or joined again after an earlier turn), called, missed, admitted,
@@ -65,6 +66,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PREFIX = "fc"
+
+
+def calls_to_provider(name: str) -> str:
+    """The key that counts the calls to a payment provider."""
+    return f"{PREFIX}:{{provider:{name}}}:calls"
 
 
 @dataclass(frozen=True, slots=True)

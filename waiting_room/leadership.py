@@ -68,6 +68,7 @@ class Leadership:
         self._unanswered: Beat | None = None
         self._joins: deque[tuple[int, int]] = deque()
         self._wanted: TickRefusal | None = None  # what the last tick lacked
+        self._hold = ""  # why the books want nobody called
         self._clerk_called = asyncio.Event()
         self._unheard = False
         self._unbooked: type[Exception] | None = None  # why the books could not be done at the last try
@@ -164,7 +165,7 @@ class Leadership:
             if self._last is None
             else allowance(self._last, self._carry, dt_ms, self._timing.backlog)
         )
-        return Beat(secrets.token_urlsafe(9), dt_ms, self._timing.lease_ms, allowed)
+        return Beat(secrets.token_urlsafe(9), dt_ms, self._timing.lease_ms, allowed, self._hold)
 
     def _take_note(self, beat: Beat, reply: TickReply) -> None:
         self._last = reply
@@ -214,6 +215,7 @@ class Leadership:
                 self._log.error("books_failed", exc_info=fault)
 
     async def _do_the_books(self) -> None:
+        self._hold = await self._books.hold()
         if self._wanted is TickRefusal.UNPUBLISHED:
             await self._books.publish(self.sale_id)
         elif self._wanted is TickRefusal.UNCONFIRMED:

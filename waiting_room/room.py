@@ -228,7 +228,7 @@ class Room:
         """One step of the admission. After RoomUnavailable the same beat may be sent again: it takes effect once."""
         allowed = beat.allowance
         limits = (allowed.rate, allowed.stock, allowed.backlog)
-        args = (token, beat.tick_id, beat.dt_ms, beat.lease_ms, *limits, self._unseen_ms)
+        args = (token, beat.tick_id, beat.dt_ms, beat.lease_ms, *limits, self._unseen_ms, beat.hold)
         reply = await self._scripts.run("tick", _keys(sale_id)[:16], args)
         if reply.startswith("{"):
             return msgspec.json.decode(reply, type=TickReply)

@@ -11,12 +11,15 @@ from waiting_room.window import Phase
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """One tick to be made. The same `tick_id` again gets the reply of the first time. Times in ms."""
+    """One tick to be made. The same `tick_id` again gets the reply of the first time. Times in ms. `hold`: why nobody shall be
+    called, which then is the limit that is shown; "" for no such reason.
+    """
 
     tick_id: str
     dt_ms: int
     lease_ms: int
     allowance: Allowance
+    hold: str = ""
 
 
 class TickRefusal(StrEnum):
@@ -30,7 +33,7 @@ class TickRefusal(StrEnum):
 class TickReply(Figures, frozen=True, kw_only=True):
     """The figures after a tick (scripts/tick.lua), also kept as the digest. `calls` is how many this tick called.
 
-    `gate` is "open", the phase that lets nobody be called, or "drawing" while a draw has no list; `limit` what held the tick back: rate, capacity, stock, backlog, rebuilding, none.
+    `gate` is "open", the phase that lets nobody be called, or "drawing" while a draw has no list; `limit` what held the tick back: rate, capacity, stock, backlog, provider_down, rebuilding, none.
 
     `draw` is the stage of a draw (scripts/_shared.lua), `opened_ms` when it was opened (unix ms), `unnumbered` how many tickets of
     its lobby have no number though the list is public.

@@ -2,7 +2,7 @@
 
 Its duties need nobody's order: copies are versioned, bells and announcements may repeat, every hold ends in a transaction of its
 own. So any number of sweepers may run side by side, and each duty goes on when another one fails. What asks payment providers
-runs on a thread of its own, since a silent provider must not keep the doorbells waiting. Knows when, not how.
+runs on threads of its own, since a silent provider must not keep the doorbells waiting. Knows when, not how.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from shop.sales.acting import return_unsold
 from shop.sales.publication import read_publication
 from shop.sales.reading import live_sale_ids
 from shop.stock.publication import read_stock
+from workers.provider_health import probe
 from workers.publish import announce_outcomes, publish_sale, publish_stock
 from workers.runtime import Runtime
 from workers.slots import announce_forgotten, keep_live
@@ -52,7 +53,7 @@ def sweep(runtime: Runtime, stop: threading.Event) -> None:
     log.info("sweeper_started")
     threads = [
         threading.Thread(target=_rounds, args=(runtime, duties, stop), name=name, daemon=True)
-        for name, duties in (("copies", COPIES), ("money", MONEY))
+        for name, duties in (("copies", COPIES), ("money", MONEY), ("health", HEALTH))
     ]
     for thread in threads:
         thread.start()
@@ -135,8 +136,14 @@ def return_stock(runtime: Runtime) -> bool:
     return False
 
 
+def probe_providers(runtime: Runtime) -> bool:
+    """Ask providers that did not answer lately whether they do again, while nobody is let in who would."""
+    return probe(runtime.redis, runtime.providers)
+
+
 COPIES: Sequence[Duty] = (publish_sales, take_in_late, ring_lanes, ring_outbox, free_slots)
 MONEY: Sequence[Duty] = (expire_holds, settle_late, return_stock)
+HEALTH: Sequence[Duty] = (probe_providers,)
 
 
 def _rounds(runtime: Runtime, duties: Sequence[Duty], stop: threading.Event) -> None:

@@ -47,6 +47,7 @@ from waiting_room.polling import PollLimits
 from waiting_room.recovery import OrderRow
 from waiting_room.room import Room
 from waiting_room.ticking import CallRow
+from workers.provider_health import ProviderHealth
 from workers.publish import publish_sale
 
 log = structlog.get_logger(__name__)
@@ -61,16 +62,26 @@ class ShopBooks:
     """`waiting_room.books.Books` over the shop's database and the publisher. Raises what these raise."""
 
     def __init__(
-        self, db: Database, publisher: redis.Redis, threads: ThreadPoolExecutor, vault: Vault
+        self,
+        db: Database,
+        publisher: redis.Redis,
+        threads: ThreadPoolExecutor,
+        vault: Vault,
+        health: ProviderHealth,
     ) -> None:
         self._db = db
         self._vault = vault
         self._publisher = publisher
         self._threads = threads
+        self._health = health
 
     async def live_sales(self) -> Sequence[SaleRef]:
         """All sales that are neither drafts nor long over."""
         return [SaleRef(sale_id) for sale_id in await self._aside(live_sale_ids, self._db)]
+
+    async def hold(self) -> str:
+        """`provider_down` while paying does not work."""
+        return "provider_down" if await self._aside(self._health.down) else ""
 
     async def publish(self, sale_id: str) -> None:
         """Lay settings, stock and lane mark of the sale into Redis again."""
@@ -160,6 +171,7 @@ async def _control(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     client = clients.redis_async(settings.redis_url, connections=CONNECTIONS)
     db = wiring.database(settings)
+    publisher = clients.redis_sync(settings.redis_url)
     with ThreadPoolExecutor(settings.pool_size, thread_name_prefix="books") as threads:
         controller = Controller(
             Room(
@@ -167,7 +179,10 @@ async def _control(settings: Settings) -> None:
                 unseen_ms=round(settings.unseen_s * 1000),
                 polls=PollLimits(floor_ms=settings.poll_floor_ms, ceiling_ms=settings.poll_ceiling_ms),
             ),
-            ShopBooks(db, clients.redis_sync(settings.redis_url), threads, wiring.vault(settings)),
+            ShopBooks(
+                *(db, publisher, threads, wiring.vault(settings)),
+                ProviderHealth(publisher, wiring.provider_names(settings)),
+            ),
             token=f"{socket.gethostname()}:{os.getpid()}~{secrets.token_urlsafe(12)}",
             timing=Timing(tick_ms=settings.tick_ms, lease_ms=settings.lease_ms, backlog=_backlog(settings)),
         )

@@ -19,7 +19,9 @@ class StockBody(Body, frozen=True):
 
 
 class HoldBody(Body, frozen=True):
-    """Why nobody is called just now, and since when."""
+    """Why nobody is called just now, and since when. `reason`: paused, halted, all_held, no_controller, rebuilding, drawing,
+    checkout_slow (orders to decide have piled up) or provider_down (the payment provider does not answer).
+    """
 
     reason: str
     since: datetime

@@ -7,6 +7,7 @@ from datetime import datetime
 from gateway.bodies.accounts import SessionBody
 from gateway.bodies.base import Body, Items
 from gateway.bodies.draws import DrawBody
+from gateway.bodies.fairness import WaitsBody
 from gateway.bodies.orders import OrderLineBody
 from gateway.bodies.sales import MessageBody
 
@@ -131,9 +132,19 @@ class MinuteBody(Body, frozen=True):
     calls: int
 
 
+class ProviderFigures(Body, frozen=True):
+    """Calls to a payment provider in the last 30 s, and those of them that it did not answer. `down`: paying does not work by that."""
+
+    name: str
+    calls: int
+    failed: int
+    down: bool
+
+
 class FiguresBody(Body, frozen=True):
     """Everything an operator watches while a sale runs. `leading`: a controller admits just now. `limit` is what keeps more people
-    from being called: none, rate, capacity, stock, backlog, rebuilding, or the phase that calls nobody; since `limit_since`.
+    from being called: none, rate, capacity, stock, backlog, provider_down, rebuilding, or the phase that calls nobody; since
+    `limit_since`. `waits`: of the last 200 buyers who were called for the first time.
     """
 
     sale: str
@@ -152,6 +163,8 @@ class FiguresBody(Body, frozen=True):
     stock: list[OperatorItemBody]
     orders: dict[str, int]
     calls: list[MinuteBody]
+    waits: WaitsBody
+    providers: list[ProviderFigures]
     version: int
     as_of: datetime
     work: WorkFigures | None = None

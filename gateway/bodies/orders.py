@@ -35,6 +35,21 @@ class OrderPaymentBody(Body, frozen=True):
     checkout_url: str | None = None
 
 
+class MoneyBody(Body, frozen=True, omit_defaults=False):
+    """Where the money of an order is, in minor units of its currency. `paid` pays for it; of that `back` was given back and
+    `going_back` is on its way. `waiting` came after the hold and takes its turn; `under_review` is of another amount, and the shop
+    looks at it; `spare_going_back` and `spare_back` are payments that the order could not take.
+    """
+
+    paid: int
+    back: int
+    going_back: int
+    waiting: int
+    under_review: int
+    spare_back: int
+    spare_going_back: int
+
+
 class OrderBody(Body, frozen=True):
     """One of my orders. A queued one has no `seq` and no prices of its own yet."""
 
@@ -49,6 +64,7 @@ class OrderBody(Body, frozen=True):
     hold_expires_at: datetime | None = None
     reason: str | None = None
     payment: OrderPaymentBody | None = None
+    money: MoneyBody | None = None
     poll_after_ms: int | None = None
 
 

@@ -25,7 +25,9 @@ from gateway.pages.render import (
 )
 from gateway.problems import Problem
 from gateway.reading import check
+from gateway.services import Services
 from shop.cart.cart import put_item, read_cart, remove_item
+from shop.orders.fulfil import request_return
 
 # How soon an order's page looks again, in seconds; states that are not named change only by the buyer's own doing.
 WATCHED = {"queued": 2, "paying": 3, "reserved": 10, "refunding": 15}
@@ -57,11 +59,31 @@ async def _render(request: AnyRequest, order_id: str, problem: Problem | None = 
         "buyer/order.html",
         problem=problem,
         order=order,
-        refresh_s=WATCHED.get(order.state),
+        refresh_s=_watched_s(order),
+        paying_works=_paying_works(services, order.sale),
         idempotency_key=secrets.token_urlsafe(18),
         tried_to_pay=_tried_in_vain(order),
         sale_slug=order.sale,
     )
+
+
+def _watched_s(order: OrderBody) -> int | None:
+    """Seconds until the page looks again; money on its way is watched in any state."""
+    money = order.money
+    if money is not None and money.waiting:
+        return WATCHED["queued"]
+    if money is not None and (money.going_back or money.spare_going_back):
+        return WATCHED["refunding"]
+    return WATCHED.get(order.state)
+
+
+def _paying_works(services: Services, sale: str) -> bool:
+    """What the line says about the payment provider; nothing is said against it where nothing is known."""
+    try:
+        hold = services.snapshot.line(sale).body.hold
+    except REFUSALS:
+        return True
+    return hold is None or hold.reason != "provider_down"
 
 
 def _tried_in_vain(order: OrderBody) -> bool:
@@ -89,6 +111,18 @@ async def cancel(request: AnyRequest, order_id: FromPath[str]) -> Response[Any]:
     principal = await require_live_buyer(request, services)
     try:
         await checkout.cancel_order(services, principal, order_id)
+    except REFUSALS as error:
+        return await _render(request, order_id, problem_from(error))
+    return see_other(f"/orders/{order_id}")
+
+
+@post("/orders/{order_id:str}/return", include_in_schema=False)
+async def send_back(request: AnyRequest, order_id: FromPath[str]) -> Response[Any]:
+    """Ask to send the goods back."""
+    services = services_for(request)
+    principal = await require_live_buyer(request, services)
+    try:
+        await services.threads(request_return, services.db, principal.subject_id, order_id)
     except REFUSALS as error:
         return await _render(request, order_id, problem_from(error))
     return see_other(f"/orders/{order_id}")
@@ -145,6 +179,7 @@ HANDLERS: list[Any] = [
     order_page,
     pay,
     cancel,
+    send_back,
     come_back,
     cart_page,
     put_in_cart,

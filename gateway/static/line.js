@@ -10,9 +10,9 @@ import { icon, say, sentence } from "./telling.js";
 const line = document.getElementById("line");
 const headline = document.getElementById("headline");
 const ENDED = new Set(["done", "left", "lapsed", "closed"]);
-const STANDSTILLS = new Set(["paused", "rebuilding"]);
-const MAY_COME = new Set(["lobby", "waiting", "paused", "rebuilding", "all_held", "missed"]);
-const TONES = { called: "turn", admitted: "in", done: "in", missed: "wait", paused: "wait", rebuilding: "wait", all_held: "wait", left: "rest", lapsed: "rest", sold_out: "rest", closed: "rest" };
+const STANDSTILLS = new Set(["paused", "rebuilding", "provider_down"]);
+const MAY_COME = new Set(["lobby", "waiting", "paused", "rebuilding", "provider_down", "all_held", "missed"]);
+const TONES = { called: "turn", admitted: "in", done: "in", missed: "wait", paused: "wait", rebuilding: "wait", provider_down: "wait", all_held: "wait", left: "rest", lapsed: "rest", sold_out: "rest", closed: "rest" };
 const STEPS = { called: 2, missed: 2, admitted: 3, done: 5 };
 const MILESTONES = [1000, 500, 200, 100, 50, 20, 10, 5, 3, 2, 1, 0];
 // The server refuses one ticket that is asked about more than 8 times in 10 s; one page alone stays well below that.
@@ -173,7 +173,7 @@ function moment(key, iso) {
 function title() {
   const left = place.turn_expires_at ? timeLeft(Date.parse(place.turn_expires_at) - serverNow()) : "";
   const known = typeof place.ahead === "number";
-  const key = ["waiting", "paused"].includes(face) && !known ? "title-lobby" : `title-${face}`;
+  const key = ["waiting", "paused", "provider_down"].includes(face) && !known ? "title-lobby" : `title-${face}`;
   const words = sentence(key).replace("{ahead}", known ? number(place.ahead) : "").replace("{left}", left);
   document.title = `${words} · ${line.dataset.title}`;
   showIcon();

@@ -1,7 +1,7 @@
 // The operator's live page: figures as they come, one chart, and fresh buttons when the state of the sale has changed.
 // Every action is an ordinary form; nothing here is needed to act.
 
-import { language, number, setClock, showMoments } from "./site.js";
+import { language, number, setClock, showMoments, timeLeft } from "./site.js";
 
 const watch = document.getElementById("watch");
 const AGAIN_MS = 2000;
@@ -73,6 +73,11 @@ function show(figures) {
   const sum = (key) => figures.stock.reduce((all, item) => all + item[key], 0);
   figures.units = { allotted: sum("allotted"), sold: sum("sold"), free: sum("allotted") - sum("held") - sum("sold") };
   figures.slots = line.called + line.shopping + line.ordering;
+  figures.payments = { calls: 0, failed: 0 };
+  for (const { calls: made, failed } of figures.providers) {
+    figures.payments.calls += made;
+    figures.payments.failed += failed;
+  }
   for (const element of watch.querySelectorAll("[data-fill]")) {
     const path = element.dataset.fill;
     const value = valueAt(figures, path);
@@ -84,6 +89,10 @@ function show(figures) {
     const value = valueAt(figures, element.dataset.seconds);
     write(element, typeof value === "number" ? (value / 1000).toFixed(1) : "–");
   }
+  for (const element of watch.querySelectorAll("[data-clock]")) {
+    const value = valueAt(figures, element.dataset.clock);
+    write(element, typeof value === "number" ? timeLeft(1000 * value) : "–");
+  }
   for (const [state, count] of Object.entries(figures.orders)) {
     const row = watch.querySelector(`[data-order-state="${state}"]`);
     if (row && count) row.hidden = false;
@@ -93,6 +102,7 @@ function show(figures) {
   write(document.getElementById("share"), line.turns_ended ? percent.format(line.no_shows / line.turns_ended) : "");
   document.getElementById("leaderless").hidden = figures.leading || !["open", "all_held", "draining"].includes(phase);
   document.getElementById("workless").hidden = !figures.work || figures.work.lanes > 0;
+  document.getElementById("unpaid").hidden = figures.limit !== "provider_down" && !figures.providers.some(({ down }) => down);
   document.getElementById("recovering").hidden = !figures.recovery;
   figures.stock.forEach(showStock);
   sample(figures);

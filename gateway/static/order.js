@@ -12,7 +12,9 @@ function showIcon() {
 }
 
 async function taken(body) {
-  if (body.state !== order().dataset.state && (await renewed("order"))) {
+  const { state, money } = order().dataset;
+  const moved = body.state !== state || Object.values(body.money ?? {}).join() !== money;
+  if (moved && (await renewed("order"))) {
     showIcon();
     document.getElementById("headline").focus(); // the headline says what has become of the order
   }

@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select, select
 
+from shop.orders.money import Money, money_of
 from shop.orders.rules import HOLDING_STATES, OUTCOMES, Ended, OrderState, RejectReason, UnknownOrder
 from shop.storage.database import Database, Tx
 from shop.storage.paging import Page, read_page
@@ -58,6 +59,7 @@ class Order:
     hold_expires_at: datetime | None
     lines: tuple[OrderLine, ...]
     payment: OrderPayment | None
+    money: Money
 
 
 def read_order(db: Database, account_id: str, order_id: str) -> Order:
@@ -148,22 +150,22 @@ def _page(tx: Tx, query: Select[Any], cursor: str | None, limit: int) -> Page[Or
 def _with_details(tx: Tx, rows: Sequence[Row[Any]]) -> list[Order]:
     ids = [row.order_id for row in rows]
     lines: dict[str, list[OrderLine]] = defaultdict(list)
-    latest: dict[str, OrderPayment] = {}
+    paid: dict[str, list[Row[Any]]] = defaultdict(list)
     if ids:
         chosen = order_lines.c.order_id.in_(ids)
         for row in tx.all(select(order_lines).where(chosen).order_by(order_lines.c.sale_item_id)):
             lines[row.order_id].append(OrderLine(row.product_id, row.title, row.quantity, row.unit_price))
         attempts = select(payments).where(payments.c.order_id.in_(ids)).order_by(payments.c.created_at)
         for row in tx.all(attempts):
-            latest[row.order_id] = _payment(row)
-    return [_order(row, tuple(lines[row.order_id]), latest.get(row.order_id)) for row in rows]
+            paid[row.order_id].append(row)
+    return [_order(row, tuple(lines[row.order_id]), paid[row.order_id]) for row in rows]
 
 
 def _payment(row: Row[Any]) -> OrderPayment:
     return OrderPayment(row.payment_id, row.provider, row.state, row.checkout_url, row.expires_at)
 
 
-def _order(row: Row[Any], lines: tuple[OrderLine, ...], payment: OrderPayment | None) -> Order:
+def _order(row: Row[Any], lines: tuple[OrderLine, ...], attempts: list[Row[Any]]) -> Order:
     return Order(
         order_id=row.order_id,
         sale_id=row.sale_id,
@@ -179,5 +181,6 @@ def _order(row: Row[Any], lines: tuple[OrderLine, ...], payment: OrderPayment | 
         decided_at=row.decided_at,
         hold_expires_at=row.hold_expires_at,
         lines=lines,
-        payment=payment,
+        payment=_payment(attempts[-1]) if attempts else None,
+        money=money_of(attempts),
     )

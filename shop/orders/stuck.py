@@ -25,6 +25,7 @@ from shop.storage.tables import orders, outbox, payment_events, payments
 MOST_OF_A_KIND = 100
 # The sweeper gives a provider that cannot be reached ten minutes after the hold, and comes by every two seconds.
 PAYING_TOO_LONG = timedelta(minutes=11)
+_SUSPENDED = payments.c.state == PaymentState.SUSPENSE
 
 
 class NotStuck(Refused):
@@ -111,9 +112,8 @@ def _effects(tx: Tx) -> Iterator[StuckThing]:
 
 
 def _suspended(tx: Tx) -> Iterator[StuckThing]:
-    mine = payments.c.state == PaymentState.SUSPENSE
     for row in tx.all(
-        select(payments).where(mine).order_by(payments.c.updated_at.desc()).limit(MOST_OF_A_KIND)
+        select(payments).where(_SUSPENDED).order_by(payments.c.updated_at.desc()).limit(MOST_OF_A_KIND)
     ):
         note = row.review_reason or row.state
         yield StuckThing("suspended", row.updated_at, row.payment_id, note, row.order_id)
@@ -122,6 +122,8 @@ def _suspended(tx: Tx) -> Iterator[StuckThing]:
 def _reviews(tx: Tx) -> Iterator[StuckThing]:
     for table, name in ((orders, "order_id"), (payments, "payment_id")):
         mine = table.c.review_reason.is_not(None) & (table.c.state != PaymentState.SUSPENSE)
+        if table is orders:  # told by the suspended payment
+            mine &= orders.c.order_id.not_in(select(payments.c.order_id).where(_SUSPENDED))
         for row in tx.all(
             select(table).where(mine).order_by(table.c.updated_at.desc()).limit(MOST_OF_A_KIND)
         ):

@@ -16,6 +16,7 @@ from shop.sales.audit import AuditRow, list_audit
 from shop.sales.line import calls_after, numbers_noted, whole_until
 from shop.sales.reading import Sale, read_sale
 from shop.sales.turns import CallRow, Numbers, Turns, Waits, inversions
+from shop.sales.waits import beginning_of
 from shop.storage.columns import to_millis
 from shop.storage.database import Database, Tx
 from shop.storage.tables import orders
@@ -92,9 +93,7 @@ def fairness(db: Database, slug: str) -> Fairness:
 
 def numbers_of(db: Database, sale: Sale) -> Numbers:
     """When the numbers of a sale were given."""
-    draw = sale.draw
-    opened = draw.opened_at if draw is not None and draw.opened_at is not None else sale.opens_at
-    lobby = (draw.size or 0) if draw is not None else 0
+    opened, lobby = beginning_of(sale)
     return Numbers(db.read(numbers_noted, sale.sale_id), to_millis(opened), lobby)
 
 

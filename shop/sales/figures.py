@@ -10,6 +10,8 @@ from sqlalchemy import func, select
 from shop.orders.rules import OrderState
 from shop.sales.line import calls_by_minute
 from shop.sales.reading import Sale, sale_by_id
+from shop.sales.turns import Waits
+from shop.sales.waits import recent_waits
 from shop.storage.database import Database, Tx
 from shop.storage.tables import orders
 
@@ -18,11 +20,14 @@ MINUTES = 15
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """A sale with its stock, its orders by state (states without orders left out) and its calls in each of the last minutes."""
+    """A sale with its stock, its orders by state (states without orders left out), its calls in each of the last minutes, and how long
+    those had waited who were called lately.
+    """
 
     sale: Sale
     orders: dict[OrderState, int]
     calls: list[tuple[datetime, int]]
+    waits: Waits
     as_of: datetime
 
 
@@ -38,4 +43,6 @@ def _figures(tx: Tx, sale_id: str, minutes: int) -> Figures:
         .group_by(orders.c.state)
     )
     by_state = {OrderState(row.state): int(row.orders) for row in tx.all(counts)}
-    return Figures(sale_by_id(tx, sale_id), by_state, calls_by_minute(tx, sale_id, minutes), tx.now)
+    sale = sale_by_id(tx, sale_id)
+    calls = calls_by_minute(tx, sale_id, minutes)
+    return Figures(sale, by_state, calls, recent_waits(tx, sale), tx.now)

@@ -97,8 +97,7 @@ class Turns:
 
     def waits(self) -> Waits:
         """How long the called ones had waited."""
-        p50_s, p90_s, p99_s = (percentile(self._waited, share) for share in (50, 90, 99))
-        return Waits(p50_s, p90_s, p99_s, max(self._waited, default=None))
+        return waits_of(self._waited)
 
     def read(self, row: CallRow) -> None:
         """Take in the next row of the log."""
@@ -136,6 +135,12 @@ class Turns:
         since_ms = self._numbers.waiting_since_ms(number)
         if since_ms is not None:
             self._waited[max(0, to_millis(row.at) - since_ms) // 1000] += 1
+
+
+def waits_of(waited: Counter[int]) -> Waits:
+    """What is said of waits that were counted by the second."""
+    p50_s, p90_s, p99_s = (percentile(waited, share) for share in (50, 90, 99))
+    return Waits(p50_s, p90_s, p99_s, max(waited, default=None))
 
 
 def inversions(numbers: Sequence[int]) -> int:

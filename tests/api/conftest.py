@@ -157,9 +157,9 @@ class House:
         assert await room.confirm_store(sale_id, LEADER, secrets.token_hex(8), first, last) == "confirmed"
         await self.services.snapshot.renew()
 
-    async def tick(self, sale: str, *, dt_ms: int = 100, calls: int = 100) -> TickReply:
+    async def tick(self, sale: str, *, dt_ms: int = 100, calls: int = 100, hold: str = "") -> TickReply:
         """One step of the admission, which may call so many."""
-        beat = Beat(secrets.token_hex(8), dt_ms, 60_000, Allowance(calls, calls, calls, 0.0))
+        beat = Beat(secrets.token_hex(8), dt_ms, 60_000, Allowance(calls, calls, calls, 0.0), hold)
         reply = await self.services.room.tick(self.sale_id(sale), LEADER, beat)
         assert isinstance(reply, TickReply), reply
         return reply

@@ -76,6 +76,7 @@ class Tick:
     stock: int = ENOUGH
     backlog: int = ENOUGH
     by_leader: bool = True
+    hold: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +214,7 @@ def _weighed(chance: random.Random, buyers: int) -> list[tuple[Callable[[], Step
     ]
     busy: list[tuple[Callable[[], Step], float]] = [
         (lambda: Tick(-5 if chance.random() < 0.5 else 10**7, few(), few(), few(), chance.random() < 0.6), 3),
+        (lambda: Tick(200, few(), hold="provider_down"), 2),
         (lambda: PassTime(chance.choice((20, 35, 61)), few()), 0.6),
         (lambda: Control(chance.choice(CONTROLS)), 4),
         (lambda: Control("running"), 3),

@@ -151,7 +151,7 @@ class Trial:
                 await self._outcome(self._buyer(buyer), word, nth)
             case steps.Tick():
                 allowance = Allowance(step.rate, step.stock, step.backlog, 0.0)
-                self.beat = Beat(f"beat{next(self.names)}", step.dt_ms, LEASE_MS, allowance)
+                self.beat = Beat(f"beat{next(self.names)}", step.dt_ms, LEASE_MS, allowance, step.hold)
                 return await self._tick(self.beat, step.by_leader)
             case steps.SameTick() if self.beat is not None:
                 return await self._tick(self.beat, True)

@@ -151,6 +151,8 @@ class Turns(Places):
             limit = "none"
         elif quiet:
             limit = "rebuilding"
+        elif beat.hold:
+            limit = beat.hold
         elif by_capacity <= 0:
             limit = "capacity"
         elif allowed.stock <= 0:
@@ -159,7 +161,7 @@ class Turns(Places):
             limit = "backlog"
         self._limit_now = limit
         count = min(len(line), by_capacity, by_window, allowed.rate, allowed.stock, allowed.backlog)
-        if gate != "open" or quiet or count <= 0:
+        if gate != "open" or quiet or beat.hold or count <= 0:
             return 0
         for ticket in line[:count]:
             self._call(ticket)

@@ -151,6 +151,6 @@ def test_every_state_and_phase_has_words(locale: str) -> None:
         assert words.phase_word(phase) != phase.value
         assert words.phase_meaning(phase)
     held_back = dict(words.limits())
-    ticks = {"none", "rate", "capacity", "stock", "backlog", "rebuilding", "drawing"}
+    ticks = {"none", "rate", "capacity", "stock", "backlog", "provider_down", "rebuilding", "drawing"}
     assert ticks | (set(Phase) - {Phase.OPEN, Phase.DRAINING}) == set(held_back)
     assert all(held_back.values())

@@ -43,6 +43,7 @@ class PaperBooks:
         self._db = sqlite3.connect(path, isolation_level=None, timeout=10)
         self._db.executescript(FIRST_TABLES)
         self._redis = clients.redis_async(redis_url)
+        self.holding = ""
         self.torn: set[str] = set()
         self.illegible: set[str] = set()
 
@@ -73,6 +74,9 @@ class PaperBooks:
 
     async def live_sales(self) -> Sequence[SaleRef]:
         return [SaleRef(row[0]) for row in self._db.execute("select sale_id from sales")]
+
+    async def hold(self) -> str:
+        return self.holding
 
     async def publish(self, sale_id: str) -> None:
         self._check(sale_id)

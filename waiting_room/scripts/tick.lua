@@ -5,6 +5,7 @@
 -- KEYS  1–16 as in _shared.lua
 -- ARGV  1 token   2 tick id   3 time since the leader's last tick, ms   4 life of the lease, ms
 --       5, 6, 7 calls allowed by rate, stock, backlog (waiting_room/pace.py)   8 time in which a called ticket must be seen, ms
+--       9 why nobody shall be called, as the limit that is shown; '' for no such reason
 -- Returns  the figures after the tick (JSON; waiting_room.room.Figures), also kept for a repeated tick id, or
 --          'not_leader', 'unconfirmed', 'unpublished'
 -- Cost  O((calls + endings) log line); at most 1,000 calls and 500 endings of each kind a tick.
@@ -185,6 +186,7 @@ local function slide_window()
 end
 
 local by_rate, by_stock, by_backlog = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+local hold = ARGV[9]
 
 -- How many to call, and what held back those who go on waiting.
 local function allowed(gate, quiet)
@@ -194,10 +196,11 @@ local function allowed(gate, quiet)
   local limit = 'rate'
   if waiting == 0 then limit = 'none'
   elseif quiet then limit = 'rebuilding'
+  elseif hold ~= '' then limit = hold
   elseif by_capacity <= 0 then limit = 'capacity'
   elseif by_stock <= 0 then limit = 'stock'
   elseif by_backlog <= 0 then limit = 'backlog' end
-  if gate ~= 'open' or quiet then return 0, limit end
+  if gate ~= 'open' or quiet or hold ~= '' then return 0, limit end
   return math.max(0, math.min(waiting, by_capacity, by_window, by_rate, by_stock, by_backlog, MOST_CALLS)), limit
 end
 

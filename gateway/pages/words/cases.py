@@ -45,8 +45,8 @@ class CaseWords(OrderWords, RecordWords):
         facts = dict(moment.detail)
         currency = str(facts.pop("currency", ""))
         if currency:
-            for name in ("amount", "captured", "refunded"):
-                facts[name] = self.money(int(facts.get(name, 0)), currency)
+            for name in {"amount", "captured", "refunded"} & facts.keys():
+                facts[name] = self.money(int(facts[name]), currency)
         if "state" in facts:
             facts["state"] = self.order_word(str(facts["state"]))
         facts.pop("operator_id", None)

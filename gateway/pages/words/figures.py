@@ -65,7 +65,10 @@ class Figures:
 
     def time_left(self, until: datetime, now: datetime) -> str:
         """ "1:58", "1:02:03" or "2 days 1:02:03", never below 0:00; `site.js` says the same in the browser."""
-        left = max(0, -int(-(until - now).total_seconds() // 1))
+        return self.clock(max(0, -int(-(until - now).total_seconds() // 1)))
+
+    def clock(self, left: int) -> str:
+        """Whole seconds as "1:58", "1:02:03" or "2 days 1:02:03"."""
         days, hours, minutes, seconds = left // 86_400, left // 3600 % 24, left // 60 % 60, left % 60
         clock = f"{minutes}:{two_digits(seconds)}"
         if days or hours:

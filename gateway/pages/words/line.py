@@ -11,6 +11,7 @@ STATE_TONES = {
     "missed": "wait",
     "paused": "wait",
     "rebuilding": "wait",
+    "provider_down": "wait",
     "all_held": "wait",
     "left": "rest",
     "lapsed": "rest",
@@ -22,7 +23,7 @@ STATE_STEPS = {"called": 2, "missed": 2, "admitted": 3, "done": 5}
 
 
 # A waiting buyer whose line stands still is shown that, with the same place. The reasons of an estimate name it.
-STANDSTILLS = frozenset({"paused", "rebuilding"})
+STANDSTILLS = frozenset({"paused", "rebuilding", "provider_down"})
 
 
 def face_of(state: str, reason: str | None) -> str:
@@ -42,6 +43,7 @@ class LineWords(Figures):
             ("waiting", _("You are in line")),
             ("paused", _("The line is paused, and your place is kept")),
             ("rebuilding", _("The line is being put together again")),
+            ("provider_down", _("Paying does not work just now, and your place is kept")),
             ("called", _("It is your turn")),
             ("missed", _("You missed your turn, but it is not lost")),
             ("admitted", admitted),
@@ -72,6 +74,12 @@ class LineWords(Figures):
             (
                 "rebuilding",
                 _("There was a fault. Your number stays the same, and this page goes on by itself."),
+            ),
+            (
+                "provider_down",
+                _(
+                    "The payment provider does not answer, so nobody is called until it does. Nobody overtakes you, and this page goes on by itself."
+                ),
             ),
             ("called", _("Start your checkout before the time is up. Nothing is bought yet.")),
             ("missed", _("Press “I am here” in time, and you are the next to be called.")),
@@ -110,6 +118,7 @@ class LineWords(Figures):
             ("rate_lowered", _("The shop has called fewer people at a time since {time}.")),
             ("capacity_lowered", _("The shop has had fewer places in checkout since {time}.")),
             ("checkout_slow", _("Those in checkout have taken longer than before since {time}.")),
+            ("provider_down", _("The payment provider has not answered since {time}.")),
             ("stock_held", _("Buyers in checkout have held what is left since {time}.")),
             ("rebuilding", _("After a fault at {time} the line is being put together again.")),
             ("drawing", _("The order of the lobby is being drawn. Nobody is called before it is published.")),
@@ -128,6 +137,7 @@ class LineWords(Figures):
             ("title-waiting", _("({ahead}) In line")),
             ("title-paused", _("({ahead}) Paused")),
             ("title-rebuilding", _("One moment")),
+            ("title-provider_down", _("({ahead}) Paused")),
             ("title-called", _("● Your turn, {left} left")),
             ("title-missed", _("● You missed your turn")),
             ("title-admitted", _("✓ Checkout is open")),

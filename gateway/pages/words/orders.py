@@ -57,6 +57,8 @@ class OrderWords(Figures):
         _ = self._gettext
         if order.state == "rejected":
             return self.rejection(order.reason)
+        if order.state in ("expired", "cancelled") and self.money_news(order):
+            return _("What was held for it went to the next in line.")
         return {
             "queued": _(
                 "Orders are decided one by one, in the order in which they came in. This takes a moment."
@@ -66,7 +68,63 @@ class OrderWords(Figures):
             "paid": _("Thank you. A confirmation is on its way to you by mail."),
             "expired": _("It was not paid in time, so it went to the next in line. Nothing was charged."),
             "cancelled": _("Nothing was charged. What was held went to the next in line."),
+            "refunding": _(
+                "The payment provider is giving back what you paid. We send you a mail when it is done."
+            ),
+            "refunded": _("Your bank may take a few days to show it. The order is over."),
+            "fulfilling": _(
+                "It is paid and is being made ready for you. We send you a mail when it is on its way."
+            ),
+            "shipped": _("It has left us and will be with you soon."),
+            "delivered": _("It has arrived. If something is wrong with it, you may ask to send it back."),
+            "return_requested": _(
+                "You asked to send it back. The shop tells you by mail whether it accepts the return."
+            ),
+            "returned": _("The shop has accepted your return. Your money comes next, and a mail with it."),
         }.get(order.state, "")
+
+    def money_news(self, order: Any) -> list[str]:
+        """What a buyer should know about money that is not simply the price paid: late, doubled, under review, on its way back."""
+        _ = self._gettext
+        money = order.money
+        if money is None:
+            return []
+        amounts = {
+            name: self.money(amount, order.currency)
+            for name in money.__struct_fields__
+            if (amount := getattr(money, name))
+        }
+        told = {
+            "waiting": _(
+                "Your payment of %(amount)s came after the time to pay was over. It takes its turn now: if something is left, the order is yours after all; if not, the money goes back to you by itself."
+            ),
+            "under_review": _(
+                "A payment came that is not what the order costs. The shop looks at it: it counts, or it goes back to you within 24 hours."
+            ),
+            "spare_going_back": _(
+                "A second payment of %(amount)s came for this order. It is on its way back to you in full; you need not do anything."
+            )
+            if money.paid
+            else _(
+                "Your payment of %(amount)s came when this order could not take it any more. It is on its way back to you in full; you need not do anything."
+            ),
+            "spare_back": _(
+                "A payment of %(amount)s that this order could not take has been given back to you."
+            ),
+            "going_back": _("%(amount)s of what you paid is on its way back to you."),
+            "back": _("%(amount)s of what you paid has been given back to you."),
+        }
+        if order.state in ("refunding", "refunded"):  # the headline says it
+            told = {
+                name: text for name, text in told.items() if name not in ("going_back", "back", "spare_back")
+            }
+        return [text % {"amount": amounts[name]} for name, text in told.items() if name in amounts]
+
+    def money_key(self, money: Any) -> str:
+        """What tells one standing of the money from another; `order.js` makes the same of the answer."""
+        return (
+            "" if money is None else ",".join(str(getattr(money, name)) for name in money.__struct_fields__)
+        )
 
     def rejection(self, reason: str | None) -> str:
         _ = self._gettext

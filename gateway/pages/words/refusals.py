@@ -67,6 +67,10 @@ class RefusalWords(Figures):
             "illegal_move": _("This is not possible any more"),
             "idempotency_key_reused": _("This order was sent already"),
             "orders_open": _("You have open orders"),
+            "provider_unavailable": _("The payment provider does not answer"),
+            "provider_refused": _("The payment provider does not take this payment"),
+            "still_running": _("This payment is being started"),
+            "under_review": _("A payment of this order is being looked at"),
             "fault": _("Something went wrong on our side"),
         }.get(code, title)
 
@@ -78,6 +82,11 @@ class RefusalWords(Figures):
             "unknown_sale": _("It may have ended, or the address is mistyped."),
             "no_ticket": _("Join the line on the page of the sale."),
             "foreign_request": _("Please go back, load the page again, and send the form once more."),
+            "provider_unavailable": _(
+                "Nothing was charged. Please try again in a moment; your order stays held."
+            ),
+            "provider_refused": _("Nothing was charged. Please try again, or another way to pay."),
+            "still_running": _("Please wait a moment and try again."),
             "bad_credentials": _("Please check both and try again."),
             "bad_code": _("Please check the newest mail. After a few wrong tries a new code is needed."),
             "too_many_attempts": _("Please wait a little before you try again."),

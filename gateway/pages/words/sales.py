@@ -158,6 +158,12 @@ class SaleWords(Figures):
             ("capacity", _("All places in checkout are taken; a call follows whenever one gets free.")),
             ("stock", _("As many are called as there are free units.")),
             ("backlog", _("Orders to be decided have piled up; calls wait for them.")),
+            (
+                "provider_down",
+                _(
+                    "The payment provider does not answer: nobody is called until it does. Those who hold units may need more time."
+                ),
+            ),
             ("rebuilding", _("The line is being put together again.")),
             ("drawing", _("The places are being drawn; calls begin in a moment.")),
             *((phase, self.phase_meaning(phase)) for phase in CALLING_NOBODY),
