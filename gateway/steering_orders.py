@@ -15,10 +15,11 @@ from gateway.records import order_body
 from gateway.refusals import BadFields, UnknownAction
 from shop.orders.cancel import cancel_for_buyer
 from shop.orders.fulfil import GoodsAction, move_goods
-from shop.orders.offers import CANCEL, REFUND, RESEND, RETRY
+from shop.orders.offers import CANCEL, RESEND, RETRY
 from shop.orders.read import read_any_order
 from shop.orders.resend import resend_mail
 from shop.orders.stuck import retry_order
+from shop.payments.asked_refund import ACTION as REFUND
 from shop.payments.asked_refund import RefundWish, ask_refund
 from shop.payments.review import ReviewStep, settle_review
 

@@ -11,11 +11,12 @@ from sqlalchemy import Row, func, select, update
 from shop.errors import Refused
 from shop.orders.cancel import cancel_for_buyer
 from shop.orders.fulfil import GoodsAction, move_goods
-from shop.orders.offers import CANCEL, REFUND, RESEND, RETRY
+from shop.orders.offers import CANCEL, RESEND, RETRY
 from shop.orders.resend import resend_mail
 from shop.orders.rules import OrderState
 from shop.orders.story import read_story
 from shop.orders.stuck import retry_order
+from shop.payments.asked_refund import ACTION as REFUND
 from shop.payments.asked_refund import RefundWish, ask_refund
 from shop.payments.review import ReviewStep, settle_review
 from shop.storage.database import Database, Tx

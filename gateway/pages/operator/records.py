@@ -9,10 +9,13 @@ from litestar import Response, get
 from litestar.params import FromQuery
 from litestar.response import Stream
 
-from gateway import records
+from gateway import records, steering_orders
 from gateway.api.operator.desk import csv_of_audit
 from gateway.pages.operator.door import operator_of
 from gateway.pages.render import AnyRequest, page, services_for
+
+# Changes whose subject is an order.
+ORDER_ACTS = frozenset({"cancel-order", "open-person", *steering_orders.ACTIONS}) - {"cancel", "retry"}
 
 
 @get("/operator/audit", include_in_schema=False)
@@ -31,6 +34,7 @@ async def audit_page(
         request,
         "operator/audit.html",
         rows=found.items,
+        order_acts=ORDER_ACTS,
         chosen=sale,
         csv_href=f"/operator/audit.csv?{urlencode(asked)}" if asked else "/operator/audit.csv",
         next_href=older,

@@ -57,6 +57,10 @@ class OrderWords(Figures):
         _ = self._gettext
         if order.state == "rejected":
             return self.rejection(order.reason)
+        if self.looked_at(order):
+            return _(
+                "A payment came that is not what the order costs. The shop looks at it: it counts, or it goes back to you within 24 hours. Until then nothing runs out."
+            )
         if order.state in ("expired", "cancelled") and self.money_news(order):
             return _("What was held for it went to the next in line.")
         return {
@@ -83,6 +87,11 @@ class OrderWords(Figures):
             "returned": _("The shop has accepted your return. Your money comes next, and a mail with it."),
         }.get(order.state, "")
 
+    def looked_at(self, order: Any) -> bool:
+        """Whether nothing goes on with the order before the shop has decided about money of another amount."""
+        money = order.money
+        return order.state in ("reserved", "paying") and money is not None and money.under_review > 0
+
     def money_news(self, order: Any) -> list[str]:
         """What a buyer should know about money that is not simply the price paid: late, doubled, under review, on its way back."""
         _ = self._gettext
@@ -99,7 +108,7 @@ class OrderWords(Figures):
                 "Your payment of %(amount)s came after the time to pay was over. It takes its turn now: if something is left, the order is yours after all; if not, the money goes back to you by itself."
             ),
             "under_review": _(
-                "A payment came that is not what the order costs. The shop looks at it: it counts, or it goes back to you within 24 hours."
+                "The shop looks at a payment that came for this order. It goes back to you within 24 hours."
             ),
             "spare_going_back": _(
                 "A second payment of %(amount)s came for this order. It is on its way back to you in full; you need not do anything."
@@ -118,6 +127,8 @@ class OrderWords(Figures):
             told = {
                 name: text for name, text in told.items() if name not in ("going_back", "back", "spare_back")
             }
+        if self.looked_at(order):  # the headline says it
+            del told["under_review"]
         return [text % {"amount": amounts[name]} for name, text in told.items() if name in amounts]
 
     def money_key(self, money: Any) -> str:

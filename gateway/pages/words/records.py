@@ -84,6 +84,8 @@ class RecordWords(Figures):
         before, after = detail.get("from"), detail.get("to")
         if isinstance(before, int) and isinstance(after, int):
             said.append(f"{self.number(before)} → {self.number(after)}")
+        if "amount" in detail and "currency" in detail:
+            said.append(self.money(detail["amount"], detail["currency"]))
         if "minutes" in detail:
             said.append(self.duration(60 * detail["minutes"]))
         if "holds" in detail:
@@ -92,5 +94,6 @@ class RecordWords(Figures):
         if detail.keys() == {"slug", "title"}:
             return str(detail["title"])
         known = {"product_id", "calls_per_minute", "capacity", "from", "to", "minutes", "holds", "reason"}
+        known |= {"amount", "currency"}
         fields = [key for key in detail if key not in known and not key.startswith("message_")]
         return " · ".join(said or [self.field_word(field) for field in fields])
