@@ -142,8 +142,10 @@ class Drawing:
     ) -> int | None:
         """Give places to these tickets and to a part of the list; how many have none yet, None when this is not the time."""
         pairs = [word for ticket, place in places for word in (ticket, repr(place))]
-        told = (part[0] + 1, drawn.part(*part), *pairs)
-        answer = await self._room.draw_step("number", self._sale_id, self._token, len(drawn), *told)
+        first, listed = part[0] + 1, drawn.part(*part)
+        answer = await self._room.draw_step(
+            "number", self._sale_id, self._token, len(drawn), first, listed, *pairs
+        )
         if answer.isdecimal():
             return int(answer)
         self._log.warning("not_numbered", answer=answer)
