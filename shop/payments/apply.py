@@ -132,7 +132,8 @@ def _change_payment(tx: Tx, payment: Row[Any], ruling: Ruling) -> None:
 def _waits_since(tx: Tx, payment: Row[Any], ruling: Ruling) -> datetime | None:
     """Since when the payment waits for the lane to decide. A part of it that went back decides nothing about the rest."""
     if ruling.verdict is Verdict.PARTIALLY_REFUNDED:
-        return payment.late_at
+        since: datetime | None = payment.late_at
+        return since
     return tx.now if ruling.verdict is Verdict.LATE else None
 
 
