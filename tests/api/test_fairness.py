@@ -41,6 +41,7 @@ async def test_a_sale_tells_operators_how_fair_it_is_and_everybody_once_it_has_e
     assert told["decisions"] == {"decided": 2, "inversions": 0, "by_state": {"reserved": 2}}
     assert told["ended"] is False
     assert told["waits"]["p50_s"] == 0
+    assert (await viewer.ask("GET", f"/operator/sales/{slug}/figures")).json()["waits"] == told["waits"]
     assert told["actions"][0]["action"] == "create-sale"
     assert told["actions"][0]["operator"] == "Lee Joon"
 

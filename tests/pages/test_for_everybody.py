@@ -86,6 +86,8 @@ def test_the_way_from_the_line_to_the_order_is_accessible(
     buyer.pay(order_id)
     buyer.await_order(order_id, "paid")
     wrong += check(page, [f"/orders/{order_id}", "/orders"])
+    log_in_operator(page)
+    wrong += check(page, [f"/operator/orders/{order_id}", f"/operator/orders/{order_id}/do/refund"])
     assert wrong == []
 
 

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from tests.pages.conftest import Visit, Witness, log_in, log_in_operator, open_sale, waiting_buyer
-from tests.running import RunningDemo
+from tests.running import RunningDemo, eventually
 
 
 def state(page: Page) -> str:
@@ -306,17 +306,43 @@ def test_a_viewer_watches_and_changes_nothing(visit: Visit, witness: Witness) ->
     expect(page.locator("h1")).to_have_text("Your account may not do that")
 
 
-def test_the_orders_of_a_sale_can_be_looked_through(visit: Visit, demo: RunningDemo) -> None:
+def test_the_orders_of_a_sale_can_be_looked_through_and_acted_on_without_a_script(
+    visit: Visit, witness: Witness, demo: RunningDemo
+) -> None:
+    witness.foreseen = ("422",)  # an amount that is none
     slug, product = open_sale(demo, 9)
     buyer = waiting_buyer(demo, 45, slug)
-    buyer.buy(slug, {product: 1})
-    page = visit("/")
+    order_id = buyer.buy(slug, {product: 1})["order_id"]
+    page = visit("/", script=False)
     log_in_operator(page, f"/operator/sales/{slug}/orders")
     expect(page.locator("tbody tr")).to_have_count(1)
     expect(page.locator("tbody tr")).to_contain_text("Paid")
     page.select_option("#state", "expired")
     page.get_by_role("button", name=re.compile("^Show")).click()
     expect(page.get_by_text("No orders here yet.")).to_be_visible()
+
+    page.goto("/operator/orders")
+    page.fill("#wanted", order_id)
+    page.get_by_role("button", name="Find").click()
+    page.get_by_role("link", name="Give money back").click()
+    page.get_by_label("A part of it").check()
+    page.fill("#amount", "a little")
+    page.fill("#reason", "a scratch")
+    page.get_by_role("button", name="Give money back").click()
+    expect(page.locator("#amount")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#reason")).to_have_value("a scratch")
+    page.fill("#amount", "1,000")
+    page.get_by_role("button", name="Give money back").click()
+    expect(page.get_by_role("status")).to_have_text("The provider is asked to give the money back.")
+    page.get_by_role("link", name="Begin to prepare it").click()
+    page.get_by_role("button", name="Begin to prepare it").click()
+    expect(page.get_by_role("status")).to_have_text("The order is in preparation.")
+
+    def told() -> bool | None:
+        buyer_sees = buyer.client.get(f"/api/v1/orders/{order_id}").json()
+        return (buyer_sees["state"], buyer_sees["money"]["back"]) == ("fulfilling", 1_000) or None
+
+    eventually(told, "the part has been given back")
 
 
 def test_a_buyers_session_opens_no_operators_page(visit: Visit) -> None:

@@ -28,13 +28,13 @@ class CaseWords(OrderWords, RecordWords):
                     "attempt_failed": _("Deciding failed"),
                 }.get(what, what)
             case "stock":
-                return _("Stock ledger: %(reason)s") % {"reason": what}
+                return _("Stock ledger: %(reason)s") % {"reason": self._reason_word(what)}
             case "reservation":
-                return _("Reservation: %(state)s") % {"state": what}
+                return _("Reservation: %(state)s") % {"state": self._unit_word(what)}
             case "payment":
-                return _("Payment: %(state)s") % {"state": what}
+                return _("Payment: %(state)s") % {"state": self.payment_word(what)}
             case "callback":
-                return _("Callback of the provider: %(verdict)s") % {"verdict": what}
+                return _("Callback of the provider: %(verdict)s") % {"verdict": self._verdict_word(what)}
             case "effect":
                 return self._effect_word(what, str(moment.detail.get("effect", "")))
             case _:
@@ -51,6 +51,60 @@ class CaseWords(OrderWords, RecordWords):
             facts["state"] = self.order_word(str(facts["state"]))
         facts.pop("operator_id", None)
         return [(name, str(value)) for name, value in facts.items() if name != "effect"]
+
+    def payment_word(self, state: str) -> str:
+        """How a payment stands."""
+        _ = self._gettext
+        return {
+            "created": _("begun"),
+            "pending": _("waits for the buyer"),
+            "succeeded": _("the money came"),
+            "failed": _("did not go through"),
+            "cancelled": _("cancelled"),
+            "suspense": _("money of another amount, kept apart"),
+            "partially_refunded": _("a part is given back"),
+            "refund_pending": _("on its way back"),
+            "refunded": _("given back"),
+        }.get(state, state)
+
+    def _unit_word(self, state: str) -> str:
+        _ = self._gettext
+        return {
+            "held": _("held"),
+            "committed": _("sold"),
+            "released": _("free again"),
+            "returned": _("given back"),
+        }.get(state, state)
+
+    def _reason_word(self, reason: str) -> str:
+        _ = self._gettext
+        return {
+            "hold": _("held"),
+            "paid": _("sold"),
+            "late": _("sold, with money that came late"),
+            "expired": _("free again, not paid in time"),
+            "cancelled": _("free again, cancelled"),
+            "refunded": _("free again, money given back"),
+        }.get(reason, reason)
+
+    def _verdict_word(self, verdict: str) -> str:
+        _ = self._gettext
+        return {
+            "paid": _("the order is paid"),
+            "pending": _("waits for the buyer"),
+            "failed": _("did not go through"),
+            "cancelled": _("cancelled"),
+            "suspended": _("another amount, kept apart"),
+            "late": _("came late, takes its turn"),
+            "refund_due": _("goes back, the order cannot take it"),
+            "refunded": _("given back"),
+            "partially_refunded": _("a part is given back"),
+            "review": _("recorded, somebody should look"),
+            "repeated": _("known already, no effect"),
+            "stale": _("older than what is known, no effect"),
+            "recorded": _("recorded, of no use here"),
+            "unknown_payment": _("of a payment that nobody knows, kept"),
+        }.get(verdict, verdict)
 
     def _turn_word(self, event: str) -> str:
         _ = self._gettext
