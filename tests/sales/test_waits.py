@@ -30,7 +30,9 @@ def test_recent_waits_are_those_of_the_report_over_the_last_calls(db: Database, 
     rows = [call(number, opened + timedelta(seconds=number // 2 + 60)) for number in range(1, called + 1)]
     copy_calls(db, SALE, rows)
     # A second turn of somebody who came first says nothing about how long one waits.
-    copy_calls(db, SALE, [call(1, opened + timedelta(hours=1), turn=2)] if called else [])
+    later = opened + timedelta(hours=1)
+    back = CallRow("000001-1r.store", "return", "ticket1", later, 1, 1)
+    copy_calls(db, SALE, [back, call(1, later, turn=2)] if called else [])
     seen = db.read(recent_waits, sale)
     if called <= RECENT_CALLS:
         assert seen == fairness(db, "demo").waits
