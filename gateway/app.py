@@ -38,7 +38,7 @@ from gateway.identity import Sessions, guard_changes
 from gateway.metrics import Metrics
 from gateway.networks import Networks
 from gateway.pages.routes import page_routes, problem_page
-from gateway.reading import JsonBody, PatientRequest
+from gateway.reading import LARGEST_BODY, JsonBody, PatientRequest
 from gateway.rehearsing import Rehearsals
 from gateway.security import Layer
 from gateway.services import Services
@@ -58,7 +58,6 @@ from workers.lanes import Doorbell, LaneReader, Lanes
 
 log = structlog.get_logger(__name__)
 
-LARGEST_BODY = 65_536
 # The room sends its questions together over a few; the others are for orders, which may arrive all at once.
 REDIS_CONNECTIONS = 512
 LAY_DOWN_METRICS_EVERY_S = 1.0
@@ -84,7 +83,9 @@ def create_app(settings: Settings) -> Litestar:
         lifespan=[_lifespan],
         logging_config=None,
     )
-    crowd = {asked: partial(answerer, services) for asked, answerer in line.CROWD.items()}
+    crowd = {
+        asked: partial(answerer, services) for asked, answerer in (*line.CROWD.items(), *orders.CROWD.items())
+    }
     onward = [settings.simulator_url, *settings.gate_sites]
     app.asgi_handler = Layer(app.asgi_handler, settings, services.metrics, onward, crowd)
     return app

@@ -12,6 +12,7 @@ import hashlib
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 import redis
@@ -22,6 +23,7 @@ from rq import Queue, Retry
 from rq.serializers import JSONSerializer
 
 from shop.orders.entry import EntryLine, OrderEntry, decode_entry, encode_entry
+from waiting_room.collector import Collector
 from waiting_room.keys import SaleKeys
 from workers import scripts
 from workers.refusals import (
@@ -110,7 +112,7 @@ def fingerprint(lines: Sequence[EntryLine], address_id: str | None) -> str:
 class Lanes:
     """The gateway's side of all lanes.
 
-    `client` decodes replies to text and repeats nothing by itself. `max_age_s` and `max_length` are the limits beyond which a
+    `client` decodes replies to text and repeats nothing by itself, and answers `within_s`. `max_age_s` and `max_length` are the limits beyond which a
     lane is busy; `slot_grace_s` is added to a sale's hold time for the backstop of the buyer's slot.
     """
 
@@ -121,13 +123,13 @@ class Lanes:
         max_age_s: float = 10,
         max_length: int = 5000,
         slot_grace_s: float = 30,
+        within_s: float = 1.0,
     ) -> None:
         self._redis = client
         self._max_age_ms = int(max_age_s * 1000)
         self._max_length = max_length
         self._slot_grace_ms = int(slot_grace_s * 1000)
-        self._accept = client.register_script(scripts.source("accept"))
-        self._restore = client.register_script(scripts.source("restore"))
+        self._scripts = Collector(client, within_s=within_s, source=scripts.source, refuse=LaneUnavailable)
 
     async def accept(self, draft: OrderDraft) -> Accepted:
         """Append the order to its lane, or find it accepted before; one script call.
@@ -135,18 +137,15 @@ class Lanes:
         The entry of a repeated request equals the first one to the byte. Raises a `Refused` (nothing was used up) or
         `LaneUnavailable` (unknown; repeat it with the same key).
         """
-        try:
-            reply = await self._accept(keys=_accept_keys(draft), args=self._accept_args(draft))
-        except RedisError as error:
-            raise LaneUnavailable("Redis did not answer while the order was being accepted") from error
-        match reply:
+        match await self._scripts.run("accept", _accept_keys(draft), self._accept_args(draft)):
             case ["accepted", entry, ring]:
                 return Accepted(decode_entry(entry), replayed=False, ring=bool(ring))
             case ["replayed", entry]:
                 return Accepted(decode_entry(entry), replayed=True, ring=False)
             case [word, *detail]:
                 raise _refusal(word, detail)
-        raise AssertionError(f"accept.lua answered {reply!r}")
+            case reply:
+                raise AssertionError(f"accept.lua answered {reply!r}")
 
     async def restore(self, entry: OrderEntry) -> bool:
         """Take back an accepted order that this store has lost; whether a doorbell shall be rung. Once, however often it is asked.
@@ -156,10 +155,7 @@ class Lanes:
         head = [entry.order_id, ticket_of(entry.pass_jti), entry.pass_jti]
         limits = [self._slot_grace_ms, RECORD_S, BELL_MS]
         args: list[str | int | bytes] = [encode_entry(entry), *head, entry.accepted_no, *limits]
-        try:
-            reply = await self._restore(keys=_restore_keys(entry), args=args)
-        except RedisError as error:
-            raise LaneUnavailable("Redis did not answer while the order was being restored") from error
+        reply = await self._scripts.run("restore", _restore_keys(entry), args)
         if reply[0] == "lane_recovering":
             raise LaneRecovering()
         return bool(reply[1])
@@ -190,13 +186,20 @@ class Lanes:
         return [msgspec.json.encode(draft), *head, *limits, *lines]
 
 
-def _accept_keys(draft: OrderDraft) -> list[str]:
-    keys = SaleKeys(draft.sale_id)
-    return [
+def _accept_keys(draft: OrderDraft) -> list[bytes]:
+    *before, served = _keys_of_sale(draft.sale_id)
+    return [*before, SaleKeys(draft.sale_id).order(draft.order_id).encode(), served]
+
+
+@lru_cache(maxsize=256)
+def _keys_of_sale(sale_id: str) -> list[bytes]:
+    """The keys that are the same for every order of a sale, as they travel."""
+    keys = SaleKeys(sale_id)
+    names = [
         *(keys.settings, keys.stock, keys.room, keys.shopping, keys.ordering, keys.lane),
-        *(keys.lane_open, keys.lane_accepted, keys.lane_bell, keys.passes, keys.order(draft.order_id)),
-        keys.served,
+        *(keys.lane_open, keys.lane_accepted, keys.lane_bell, keys.passes, keys.served),
     ]
+    return [name.encode() for name in names]
 
 
 def _restore_keys(entry: OrderEntry) -> list[str]:
