@@ -21,6 +21,7 @@ from litestar.di import Provide
 from firstcome import clients, wiring
 from firstcome.settings import Settings
 from gateway import health, problems
+from gateway.announcing import Burst
 from gateway.api import accounts, cart, gate, keys, line, orders, payments, products, sales
 from gateway.api import draws as api_draws
 from gateway.api import fairness as api_fairness
@@ -124,6 +125,7 @@ def build_services(settings: Settings) -> Services:
     kit = wiring.account_kit(settings)
     receipts = derive("receipt")
     draws = Draws(kit.vault)
+    bells = Bells(Doorbell(rq_redis))
     services = Services(
         settings=settings,
         db=db,
@@ -139,7 +141,8 @@ def build_services(settings: Settings) -> Services:
             slot_grace_s=settings.slot_grace_s,
         ),
         lane_reader=LaneReader(redis_sync),
-        bells=Bells(Doorbell(rq_redis)),
+        bells=bells,
+        burst=Burst(redis_sync, db, bells),
         vault=kit.vault,
         kit=kit,
         sessions=Sessions(derive("session"), derive("csrf")),
@@ -218,6 +221,7 @@ async def _close(services: Services) -> None:
     """Let go of everything. What was accepted is kept by the stores."""
     services.hashing.shutdown(wait=False, cancel_futures=True)
     services.payments.shutdown(wait=False, cancel_futures=True)
+    services.burst.close()
     services.bells.close()
     services.snapshot.close()
     services.metrics.take_away()
