@@ -248,13 +248,28 @@ class LaneReader:
     def head(self, sale_id: str, count: int) -> list[OrderEntry]:
         """Up to `count` entries from the head, oldest first, left where they are.
 
-        Takes the bell flag down first, so that an order accepted after this look rings again.
+        Puts the bell flag up first: orders that are accepted meanwhile need not ring, since whoever looks here looks again
+        before it goes (`leave`).
         """
         keys = SaleKeys(sale_id)
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.delete(keys.lane_bell)
+        pipeline.set(keys.lane_bell, "1", px=BELL_MS)
         pipeline.lrange(keys.lane, 0, count - 1)
         return [decode_entry(entry) for entry in pipeline.execute()[1]]
+
+    def await_entry(self, sale_id: str, wait_s: float) -> bool:
+        """Whether somebody waits in the lane, or comes within `wait_s` (above 0, below the client's own time limit)."""
+        lane = SaleKeys(sale_id).lane
+        # Moving the head onto the head moves nothing; it is the one way to wait for an entry without taking it.
+        return self._redis.blmove(lane, lane, wait_s, "LEFT", "LEFT") is not None  # type: ignore[arg-type]
+
+    def leave(self, sale_id: str) -> int:
+        """Take the bell flag down, so that an order accepted from now on rings again; then how many entries wait."""
+        keys = SaleKeys(sale_id)
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.delete(keys.lane_bell)
+        pipeline.llen(keys.lane)
+        return int(pipeline.execute()[1])
 
     def append_late(self, entry: OrderEntry) -> bool:
         """Put late money at the end of its lane, unless it was put there within the last minute or the lane is not open."""
@@ -304,6 +319,10 @@ class Doorbell:
     def ring(self, sale_id: str) -> bool:
         """Ring for one lane. Failing is no error, only False: the sweeper rings again where entries wait."""
         return self._enqueue(self._lanes, DRAIN_TIMEOUT_S, "workers.jobs.drain", sale_id)
+
+    def others_wait(self) -> bool:
+        """Whether doorbells wait for a worker. Raises redis-py's RedisError."""
+        return self._lanes.count > 0
 
     def ring_outbox(self) -> bool:
         """Wake a worker for the outbox, unless one is on its way."""
