@@ -1,5 +1,5 @@
 # All verbs: `make` alone lists them. Everything is installed into .venv; nothing outside this folder is changed, except
-# by `make test` and `make bench` on Debian and Ubuntu, which install missing servers by apt.
+# by `make test`, `make bench` and `make chaos` on Debian and Ubuntu, which install missing servers by apt.
 
 PYTHON ?= $(or $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done),python3)
@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 CODE := firstcome firstcome_gate gateway waiting_room workers shop load tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format load bench model pictures clean
+.PHONY: help demo test lint format load bench model chaos pictures clean
 .SUFFIXES:
 MAKEFLAGS += --no-print-directory
 
@@ -44,6 +44,10 @@ load-10k: .venv/.test ## 10,000 buyers on 1,000 units, then 10,000 who sign in f
 bench: .venv/.test ## speed against plain peers: a table and load/results/bench.json; ONLY=poll,lane runs parts
 	@.ci/system-packages bench
 	@exec $(BIN)/python -m load.bench $(if $(ONLY),--only $(ONLY)) $(ARGS)
+
+chaos: .venv/.test ## faults in the middle of a busy sale, and what is left: ROUNDS=n SEED=s ONLY="worker killed,…"; ARGS are handed on
+	@.ci/system-packages chaos
+	@exec $(BIN)/python -m tests.faults.chaos $(if $(ROUNDS),--rounds '$(ROUNDS)') $(if $(SEED),--seed '$(SEED)') $(if $(ONLY),--only '$(ONLY)') $(ARGS)
 
 pictures: .venv/.test ## take the README's pictures anew from a running demo
 	@$(BIN)/python -m tests.pages.pictures

@@ -17,7 +17,7 @@ import msgspec
 import structlog
 
 from waiting_room.digest import Digest, callable_since, is_secret, locate, waits_at
-from waiting_room.estimate import Estimate
+from waiting_room.estimate import Estimate, Reason
 from waiting_room.place import Place, Scene, scene_of
 from waiting_room.polling import PollLimits
 from waiting_room.refusals import RoomUnavailable
@@ -34,6 +34,7 @@ AWAY_FOR_S = 30.0
 SEEN_WITHIN_S = 2 * EVERY_S
 
 _NOBODY_KNOWS = Estimate(None, None)
+_STANDSTILLS = frozenset({Reason.PAUSED, Reason.STOCK_HELD, Reason.REBUILDING, Reason.DRAWING})
 
 
 @dataclass(slots=True)
@@ -154,7 +155,9 @@ class Digests:
         ahead = locate(view.digest, number) if joined_since else waits_at(view.digest, number, view.gone)
         if ahead is None:
             return None
-        return msgspec.structs.replace(self._place(view, number, ahead, age_s), estimate=_NOBODY_KNOWS)
+        place = self._place(view, number, ahead, age_s)
+        was = place.estimate
+        return place if was is None else msgspec.structs.replace(place, estimate=_without_range(was))
 
     def _secret_place(self, view: _View, ticket: Ticket, age_s: float) -> Place | None:
         """Before a draw whoever has not left waits; after it, only Redis knows the number of a ticket that shows none."""
@@ -166,3 +169,8 @@ class Digests:
     def _place(self, view: _View, number: int, ahead: int, age_s: float) -> Place:
         now_ms = view.digest.now_ms + int(age_s * 1000)
         return view.scene.place(number, ahead, now_ms, self._polls, self._chance())
+
+
+def _without_range(was: Estimate) -> Estimate:
+    """Nobody can say how long. That the line stood still is the last that is known of it, and stays on the pages."""
+    return Estimate(None, None, was.reason, was.reason_at_ms) if was.reason in _STANDSTILLS else _NOBODY_KNOWS

@@ -95,3 +95,6 @@ async def test_without_its_database_the_gateway_starts_says_so_and_keeps_asking(
         credentials = {"email": "a@example.test", "password": "a password"}
         problem(await client.post("/api/v1/sessions", json=credentials), 503, "unavailable")
         assert "127.0.0.1:9" not in (await client.get("/api/v1/sales")).text
+        page = await client.get("/", headers={"Accept": "text/html"})
+        assert (page.status_code, "Please try again in a moment" in page.text) == (503, True)
+        assert "None" not in page.text

@@ -22,6 +22,7 @@ from firstcome import clients
 from firstcome.servers import PrivateRedis
 from tests.promises.one_sale import LEADER, OneSale, ticket_of
 from waiting_room.digests import AWAY_FOR_S, GOOD_FOR_S, Digests
+from waiting_room.estimate import Reason
 from waiting_room.place import Place
 from waiting_room.refusals import NoTicket, RoomError, RoomUnavailable
 from waiting_room.ticket import Ticket
@@ -338,6 +339,23 @@ async def test_polls_go_on_for_thirty_seconds_when_redis_is_stopped_or_killed(
     finally:
         _send(pid, signal.SIGCONT)
         await client.aclose()
+
+
+async def test_a_paused_line_is_shown_paused_while_redis_is_away(own_server: PrivateRedis) -> None:
+    client = clients.redis_async(own_server.url)
+    sale = Watched(client)
+    await sale.begin(control="paused")
+    waiting = await sale.joins("ann")
+    await sale.tick()
+    await sale.tell()
+    own_server.stop()
+    with pytest.raises(RoomUnavailable):
+        await sale.read()
+    place = sale.digests.place(waiting)
+    assert place is not None
+    assert place.estimate is not None
+    assert (place.estimate.low_s, place.estimate.reason) == (None, Reason.PAUSED)
+    await client.aclose()
 
 
 def _send(pid: int, sig: signal.Signals) -> None:

@@ -1,0 +1,94 @@
+"""`make chaos`: every fault, any number of rounds, on a whole running product; a table of what was lost, doubled and overtaken.
+
+    python -m tests.faults.chaos --rounds 3 --seed 7
+    python -m tests.faults.chaos --only "work-horse killed" --buyers 400 --lanes 6
+
+Exits with 1 when any law was broken; the folder of that stage, with all logs and data, is then kept. The same seed plays the same
+rounds: the same faults, targets and buyers, each blow at the same number of accepted orders.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from firstcome.processes.serving import allow_many_connections
+from tests.faults import bells, kills, losses, report, stops, wires  # noqa: F401 - they register their faults
+from tests.faults.crowd import Size
+from tests.faults.rounds import Round, play
+from tests.faults.scene import FAULTS, Fault
+from tests.faults.stage import stage
+
+# A sale stays live for hours after its end, and every live sale costs every controller something.
+ROUNDS_A_STAGE = 8
+
+
+@click.command()
+@click.option("--rounds", default=1, help="How often every fault strikes.")
+@click.option(
+    "--seed",
+    default="",
+    help="Of everything that is left to chance; one is made up and printed if not given.",
+)
+@click.option("--only", default="", help="Names of faults, separated by commas; all if not given.")
+@click.option("--buyers", default=240, help="How many buyers a round has.")
+@click.option("--lanes", default=4, help="Over how many lanes they spread.")
+@click.option(
+    "--list", "only_list", is_flag=True, help="Name the faults and what each proves, and do nothing."
+)
+def main(rounds: int, seed: str, only: str, buyers: int, lanes: int, only_list: bool) -> None:
+    """Strike again and again, and say what became of every accepted order."""
+    faults = chosen(only)
+    if only_list:
+        for fault in faults:
+            click.echo(f"{fault.name}: {fault.proves}")
+        return
+    seed = seed or str(random.SystemRandom().randrange(10**6))
+    click.echo(f"seed {seed}: {rounds} rounds of {len(faults)} faults, {buyers} buyers, {lanes} lanes")
+    allow_many_connections()
+    played = []
+    for one in _play_all(faults, rounds, seed, Size(buyers, lanes)):
+        click.echo(report.line(one))
+        played.append(one)
+    click.echo("\n" + report.table(played))
+    bad = [one for one in played if not one.verdict.good]
+    click.echo(f"\n{len(bad)} of {len(played)} rounds broke a law." if bad else "\nEvery law held.")
+    sys.exit(1 if bad else 0)
+
+
+def chosen(only: str) -> list[Fault]:
+    """The faults of these names. Raises click's UsageError naming all that there are."""
+    names = [name.strip() for name in only.split(",") if name.strip()] or list(FAULTS)
+    if unknown := [name for name in names if name not in FAULTS]:
+        raise click.UsageError(f"no fault is called {unknown[0]!r}; there are: {', '.join(FAULTS)}")
+    return [FAULTS[name] for name in names]
+
+
+def _play_all(faults: Sequence[Fault], rounds: int, seed: str, size: Size) -> Iterator[Round]:
+    """Every fault once, then again; a fresh stage now and then, so that no stage has too many live sales."""
+    to_play = [(fault, f"{seed}/{fault.name}/{number}") for number in range(rounds) for fault in faults]
+    for first in range(0, len(to_play), ROUNDS_A_STAGE):
+        folder = Path(tempfile.mkdtemp(prefix="fc-chaos-"))
+        good = False
+        try:
+            with stage(folder) as set_up:
+                good = True
+                for fault, its_seed in to_play[first : first + ROUNDS_A_STAGE]:
+                    one = play(set_up, [fault], size, its_seed)
+                    good = good and one.verdict.good
+                    yield one
+        finally:
+            if good:
+                shutil.rmtree(folder, ignore_errors=True)
+            else:
+                click.echo(f"Logs and data of this stage are kept in {folder}.", err=True)
+
+
+if __name__ == "__main__":
+    main()
