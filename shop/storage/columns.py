@@ -54,12 +54,12 @@ class server_now(FunctionElement[datetime]):
 
 @compiles(server_now, "mysql")
 @compiles(server_now, "mariadb")
-def _mysql_now(*_: Any) -> str:
+def _mysql_now(*_: Any, **_options: Any) -> str:
     return "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000"
 
 
 @compiles(server_now, "sqlite")
-def _sqlite_now(*_: Any) -> str:
+def _sqlite_now(*_: Any, **_options: Any) -> str:
     return "strftime('%s', 'now') * 1000 + CAST(substr(strftime('%f', 'now'), 4) AS INTEGER)"
 
 
