@@ -43,7 +43,7 @@ class _Call:
 
 
 class Collector:
-    """`await run(script, keys, args)` gives the script's answer as text. Belongs to one event loop.
+    """`await run(script, keys, args)` gives the answer of a script that returns text, `ask` any answer. Belongs to one event loop.
 
     `source` gives a script's text by its name, `refuse` makes the refusal out of a few words.
     """
@@ -66,7 +66,12 @@ class Collector:
         self._shas: dict[str, str] = {}
         self._failing = False
 
-    async def run(self, script: str, keys: Sequence[Key], args: Sequence[Argument]) -> Any:
+    async def run(self, script: str, keys: Sequence[Key], args: Sequence[Argument]) -> str:
+        """As `ask`, for scripts that return text."""
+        text: str = await self.ask(script, keys, args)
+        return text
+
+    async def ask(self, script: str, keys: Sequence[Key], args: Sequence[Argument]) -> Any:
         """Keys that are bytes travel as they are. Raises RoomUnavailable (or what `refuse` makes) when Redis does not answer in time, or too much waits already."""
         if len(self._pending) >= MOST_PENDING:
             raise self._refusal("too many requests wait for the line's store")

@@ -137,7 +137,7 @@ class Lanes:
         The entry of a repeated request equals the first one to the byte. Raises a `Refused` (nothing was used up) or
         `LaneUnavailable` (unknown; repeat it with the same key).
         """
-        match await self._scripts.run("accept", _accept_keys(draft), self._accept_args(draft)):
+        match await self._scripts.ask("accept", _accept_keys(draft), self._accept_args(draft)):
             case ["accepted", entry, ring]:
                 return Accepted(decode_entry(entry), replayed=False, ring=bool(ring))
             case ["replayed", entry]:
@@ -155,7 +155,7 @@ class Lanes:
         head = [entry.order_id, ticket_of(entry.pass_jti), entry.pass_jti]
         limits = [self._slot_grace_ms, RECORD_S, BELL_MS]
         args: list[str | int | bytes] = [encode_entry(entry), *head, entry.accepted_no, *limits]
-        reply = await self._scripts.run("restore", _restore_keys(entry), args)
+        reply = await self._scripts.ask("restore", _restore_keys(entry), args)
         if reply[0] == "lane_recovering":
             raise LaneRecovering()
         return bool(reply[1])
