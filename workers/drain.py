@@ -84,7 +84,7 @@ def _more(runtime: Runtime, sale_id: str, until: float) -> bool:
         left_s = until - time.monotonic()
         if left_s <= 0 or runtime.doorbell.others_wait():
             return False
-        if runtime.lanes.await_entry(sale_id, max(0.001, min(left_s, GLANCE_S))):
+        if runtime.lanes.await_entry(sale_id, min(left_s, GLANCE_S)):
             return True
     return True
 

@@ -258,8 +258,9 @@ class LaneReader:
         return [decode_entry(entry) for entry in pipeline.execute()[1]]
 
     def await_entry(self, sale_id: str, wait_s: float) -> bool:
-        """Whether somebody waits in the lane, or comes within `wait_s` (above 0, below the client's own time limit)."""
+        """Whether somebody waits in the lane, or comes within `wait_s`, which is below the client's own time limit."""
         lane = SaleKeys(sale_id).lane
+        wait_s = max(0.01, wait_s)  # what Redis 6 and 7 round down to no milliseconds means for ever
         # Moving the head onto the head moves nothing; it is the one way to wait for an entry without taking it.
         return self._redis.blmove(lane, lane, wait_s, "LEFT", "LEFT") is not None  # type: ignore[arg-type]
 

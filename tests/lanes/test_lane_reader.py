@@ -63,7 +63,7 @@ def test_nobody_need_ring_while_somebody_looks_but_soon_if_that_one_dies(redis_s
 
 def test_waiting_for_an_entry_moves_nothing(redis_sync: redis.Redis) -> None:
     reader = LaneReader(redis_sync)
-    assert not reader.await_entry(SALE, 0.001)
+    assert not reader.await_entry(SALE, 0.0001)
     put(redis_sync, 1, 2)
 
     assert reader.await_entry(SALE, 0.5)
