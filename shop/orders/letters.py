@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 
 from shop.mail.letters import Occasion, order_letter
 from shop.mail.outbox import put_mail, put_mails
@@ -33,6 +33,16 @@ STANDING: Mapping[OrderState, Occasion] = {
     OrderState.FULFILLING: Occasion.ORDER_PAID,
     OrderState.DELIVERED: Occasion.ORDER_SHIPPED,
 }
+
+
+# Made once: making a statement takes longer than sending it. One row at least, also of an order without lines.
+_CONTENT = (
+    select(sales.c.title.label("sale"), order_lines.c.title, order_lines.c.quantity)
+    .select_from(sales)
+    .outerjoin(order_lines, order_lines.c.order_id == bindparam("of_order"))
+    .where(sales.c.sale_id == bindparam("of_sale"))
+    .order_by(order_lines.c.sale_item_id)
+)
 
 
 def put_decision_letters(
@@ -91,17 +101,13 @@ def put_standing_letter(tx: Tx, vault: Vault, order: Row[Any]) -> None:
 def _put_letter(
     tx: Tx, vault: Vault, order: Row[Any], occasion: Occasion, key: str, *, amount: int | None = None
 ) -> None:
-    title: str = tx.scalar(select(sales.c.title).where(sales.c.sale_id == order.sale_id)) or ""
-    found = order_lines.c.order_id == order.order_id
-    lines = tx.all(
-        select(order_lines.c.title, order_lines.c.quantity).where(found).order_by(order_lines.c.sale_item_id)
-    )
+    content = tx.all(_CONTENT, {"of_order": order.order_id, "of_sale": order.sale_id})
     letter = order_letter(
         occasion,
         order.account_id,
         order_id=order.order_id,
-        sale_title=title,
-        lines=[(line.title, line.quantity) for line in lines],
+        sale_title=content[0].sale if content else "",
+        lines=[(line.title, line.quantity) for line in content if line.title is not None],
         total=order.total,
         currency=order.currency,
         hold_expires_at=order.hold_expires_at,
