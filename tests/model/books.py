@@ -85,9 +85,10 @@ class Books:
         tickets = "".join(self.pages).split()
         return ListEnd(len(self.pages), len(tickets), tickets[-1] if tickets else "")
 
-    async def add_to_list(self, sale_id: str, page: int, tickets: str) -> None:  # noqa: ARG002
-        if page == len(self.pages):
+    async def add_to_list(self, sale_id: str, end: ListEnd, tickets: str) -> ListEnd:
+        if end.pages == len(self.pages):
             self.pages.append(tickets)
+        return await self.list_end(sale_id)
 
     async def publish_list(self, sale_id: str, end: ListEnd) -> None:  # noqa: ARG002
         assert self.drawn is not None
