@@ -80,13 +80,12 @@ SLIPS = [
     ("join", "if room.draw == 'lobby' then", "if false then"),
     ("join", "number = is_hidden(room, place) and 0 or place", "number = place"),
     ("lobby", "tonumber(found[at + 1]) > last", "tonumber(found[at + 1]) >= last"),
-    ("number", "if stands and stands < 0 then", "if stands then"),
+    ("number", "'lobby_size', ARGV[2]", "'lobby_size', '0'"),
     ("drawn", "#arrived / 2 == tonumber(ARGV[2]) or ", ""),
     ("confirm", "return known == 'drawn' and 'drawn' or 'listed'", "return 'listed'"),
     ("confirm", "(known and known ~= 'lobby')", "false"),
     ("_shared", "or (place < 0 and has_list(sale.room) and stands < sale.room.lobby_size + 1)", ""),
     ("_shared", "return sale.room.draw == 'lobby' and 0 or arrival_place(sale.room, given)", "return given"),
-    ("adopt", " or is_undrawn(device) or is_undrawn(account)", ""),
 ]  # fmt: skip
 
 
