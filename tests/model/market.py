@@ -264,7 +264,7 @@ class Market(Stall):
         order = self._order(pick, STEPS[action.value][0])
         self._both(
             lambda: self.paper.move_goods(order.order_id, action.value),
-            lambda: move_goods(self.db, "op", order.order_id, action, "so it is").value,
+            lambda: move_goods(self.db, VAULT, "op", order.order_id, action, "so it is").value,
         )
 
     @rule(product=st.sampled_from(list(ITEMS)), allotted=st.integers(0, 9))

@@ -260,16 +260,16 @@ def test_a_second_payment_on_its_way_back_does_not_end_an_order_whose_own_refund
 
 def test_goods_that_come_back_after_their_money_went_by_itself_are_free_again(till: Till) -> None:
     order, payment = paid(till)
-    move_goods(till.db, "op", order, GoodsAction.FULFIL)
+    move_goods(till.db, VAULT, "op", order, GoodsAction.FULFIL)
     assert till.hear("refunded", payment, refunded=TOTAL) is Verdict.REVIEW
     assert (till.states(order), till.stock()) == (("fulfilling", ["refunded"]), (0, UNITS))
     assert reconcile(till.db) == [], "the books say what happened; what to do is for a person"
-    move_goods(till.db, "op", order, GoodsAction.SHIP)
+    move_goods(till.db, VAULT, "op", order, GoodsAction.SHIP)
     with pytest.raises(IllegalMove, match="order cannot move from shipped to refunding"):
         ask(till, order)
-    move_goods(till.db, "op", order, GoodsAction.DELIVER)
+    move_goods(till.db, VAULT, "op", order, GoodsAction.DELIVER)
     request_return(till.db, BUYER, order)
-    move_goods(till.db, "op", order, GoodsAction.ACCEPT_RETURN)
+    move_goods(till.db, VAULT, "op", order, GoodsAction.ACCEPT_RETURN)
     ask(till, order)
     assert (till.states(order), till.stock()) == (("refunded", ["refunded"]), (0, 0))
     assert reconcile(till.db) == []
