@@ -51,6 +51,14 @@ def refundable(state: OrderState, attempts: Sequence[Attempt]) -> Refundable | N
     return Refundable(left, kept.refunded, kept.currency, whole, part) if whole or part else None
 
 
+def _nothing_left(state: OrderState, total: int, attempts: Sequence[Attempt]) -> bool:
+    """Whether a refund only frees the units: the order cost nothing, or its money went back by itself."""
+    states = {one.state for one in attempts}
+    here = not states.isdisjoint({*KEPT, PaymentState.REFUND_PENDING})
+    gone = total == 0 or PaymentState.REFUNDED in states
+    return gone and not here and state in PAID_FOR and OrderState.REFUNDING in ORDER_MOVES[state]
+
+
 def _offers(
     state: OrderState, total: int, review_reason: str | None, attempts: Sequence[Attempt], *, given_up: bool
 ) -> Iterator[str]:
@@ -66,8 +74,7 @@ def _offers(
     for action, (begins, _) in STEPS.items():
         if state is begins:
             yield action
-    costs_nothing = total == 0 and state in PAID_FOR and OrderState.REFUNDING in ORDER_MOVES[state]
-    if costs_nothing or refundable(state, attempts):
+    if refundable(state, attempts) or _nothing_left(state, total, attempts):
         yield REFUND
     if state in STANDING:
         yield RESEND

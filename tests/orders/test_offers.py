@@ -98,6 +98,15 @@ def to_review(till: Till) -> str:
     return order
 
 
+def money_gone(till: Till) -> str:
+    order = paid(till, 1)
+    payment = till.db.read(
+        lambda tx: tx.scalar(select(payments.c.payment_id).where(payments.c.order_id == order))
+    )
+    till.hear("refunded", str(payment), refunded=TOTAL)
+    return order
+
+
 def given_up(till: Till) -> str:
     order = paid(till)
     mine = outbox.c.dedupe == f"mail:{order}:paid"
@@ -125,6 +134,7 @@ SCENES: dict[str, tuple[Scene, set[str]]] = {
     "returned": (sent(3, OrderState.RETURNED), {REFUND, RESEND}),
     "refunding": (refunding, set()),
     "to_review": (to_review, {ReviewStep.CLOSE, REFUND, GoodsAction.FULFIL, RESEND}),
+    "money_gone": (money_gone, {ReviewStep.CLOSE, REFUND, GoodsAction.SHIP, RESEND}),
     "given_up": (given_up, {RETRY, REFUND, GoodsAction.FULFIL, RESEND}),
 }
 
