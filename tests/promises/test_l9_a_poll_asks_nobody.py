@@ -6,8 +6,8 @@ What a process tells without asking must be what the line would have told: every
 from __future__ import annotations
 
 import asyncio
-import json
 import contextlib
+import json
 import os
 import random
 import signal
