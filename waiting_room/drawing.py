@@ -17,7 +17,6 @@ import structlog
 from waiting_room.books import Books, DrawBook, ListEnd
 from waiting_room.draw import DrawList, lot
 from waiting_room.room import Room
-from waiting_room.ticket import ID_LENGTH
 from waiting_room.ticking import TickReply
 
 log = structlog.get_logger(__name__)
@@ -91,15 +90,17 @@ class Drawing:
 
     async def _read_page(self, seed: bytes, last: str) -> str | None:
         """The next page behind the ticket `last`, "" at the end of the lobby; None when this is not the time."""
-        page = ""
-        for _ in range(PAGE // AT_ONCE):
-            part = await self._step("lobby", lot(seed, last) if last else -2, last, AT_ONCE)
+        page: list[str] = []
+        while len(page) < PAGE:
+            after = lot(seed, last) if last else -2
+            part = await self._step("lobby", after, last, min(AT_ONCE, PAGE - len(page)))
             if part is None:
                 return None
             if not part:
                 break
-            page, last = page + part, part[-ID_LENGTH - 1 : -1]
-        return page
+            page += part.splitlines(keepends=True)
+            last = page[-1].rstrip()
+        return "".join(page)
 
     async def _publish(self, end: ListEnd) -> None:
         await self._books.publish_list(self._sale_id, end)
