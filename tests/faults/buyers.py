@@ -22,7 +22,7 @@ from tests.running import eventually
 WITHIN_S = 180.0
 # Retry-After spreads a crowd of thousands over seconds; so few need not be that polite.
 LONGEST_PAUSE_S = 1.0
-LOOK_AGAIN_S = 0.25
+LOOK_AGAIN_S = 0.5
 # Loading the machine's certificates for each of hundreds of clients would take seconds, and there is no TLS on loopback.
 _TLS = httpx.create_ssl_context()
 
