@@ -27,7 +27,7 @@ LANE_TAKEN_S = 0.1
 def drain(runtime: Runtime, sale_id: str, *, careful: bool = False) -> None:
     """Decide what waits in the lane, for at most a slice; ring again if something is left.
 
-    `careful` decides one by one at first, for a visit whose predecessor died at it. Somebody else at the lane, or a database or
+    `careful` begins with one order alone, for a visit whose predecessor died at it. Somebody else at the lane, or a database or
     Redis that is away, ends the visit: whoever is at the lane looks again, and the sweeper rings where entries wait.
     """
     try:

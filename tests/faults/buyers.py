@@ -221,7 +221,6 @@ class PatientBuyer:
         """Ask until one of the expected answers comes; a lost connection, 429, 503 and what says "not yet" are asked again."""
 
         def answered() -> dict[str, Any] | None:
-            self._seen.asked_at = self._seen.asked_at if self._seen.accepted_at else time.monotonic()
             try:
                 answer = self._client.request(method, path, **more)
             except httpx.TransportError:

@@ -15,12 +15,11 @@ from itertools import groupby
 class Seen:
     """One order as its buyer saw it.
 
-    `sent_at`: when it was first sent; `asked_at`: when the request was sent that got the 202; `accepted_at`: when that came.
+    `sent_at`: when it was first sent; `accepted_at`: when the 202 came; `pressed_at`: when it was paid at the provider.
     """
 
     lane: int
     sent_at: float = 0.0
-    asked_at: float = 0.0
     accepted_at: float | None = None
     decided_at: float | None = None
     pressed_at: float | None = None
@@ -55,18 +54,13 @@ class Journal:
 
 
 def recovery_s(orders: Iterable[Seen], blow: float) -> float:
-    """Seconds from the blow until all is well again, as buyers see it.
+    """The longest that a buyer waited from the blow on, in seconds, as long as anybody had to: the time until all was well again.
 
-    Every order that was accepted before the blow is decided; in every lane one that was accepted by a request sent after it is
-    decided too; and a payment that was made after it has arrived.
+    From sending the order to its decision, and from paying to the paid order; of what had begun before the blow, the part after it.
     """
-    orders = list(orders)
-    waited = [seen.decided_at for seen in orders if seen.accepted_at and seen.accepted_at <= blow]
-    by_lane = sorted((seen for seen in orders if seen.asked_at > blow), key=lambda seen: seen.lane)
-    for _, fresh in groupby(by_lane, key=lambda seen: seen.lane):
-        waited += _first(seen.decided_at for seen in fresh)
-    waited += _first(seen.paid_at for seen in orders if seen.pressed_at and seen.pressed_at > blow)
-    return max((at - blow for at in waited if at is not None and at > blow), default=0.0)
+    waits = [(seen.sent_at, seen.decided_at) for seen in orders]
+    waits += [(seen.pressed_at, seen.paid_at) for seen in orders if seen.pressed_at is not None]
+    return max((until - max(since, blow) for since, until in waits if until and until > blow), default=0.0)
 
 
 def overtaken(orders: Iterable[Seen], seqs: dict[str, int]) -> int:
@@ -85,8 +79,3 @@ def overtaken(orders: Iterable[Seen], seqs: dict[str, int]) -> int:
             count += latest_sent > seen.accepted_at
             latest_sent = max(latest_sent, seen.sent_at)
     return count
-
-
-def _first(times: Iterable[float | None]) -> list[float]:
-    known = [at for at in times if at is not None]
-    return [min(known)] if known else []

@@ -10,7 +10,7 @@ BLOW = 100.0
 
 
 def seen(order_id: str = "", *, lane: int = 0, sent: float, accepted: float, decided: float | None) -> Seen:
-    one = Seen(lane, sent_at=sent, asked_at=sent, order_id=order_id)
+    one = Seen(lane, sent_at=sent, order_id=order_id)
     one.accepted_at, one.decided_at = accepted, decided
     return one
 
@@ -40,17 +40,17 @@ def test_lanes_do_not_overtake_each_other() -> None:
     assert overtaken([SECOND, other], {"second": 1, "other": 2}) == 0
 
 
-def test_all_is_well_once_what_waited_is_decided_and_every_lane_has_decided_something_new() -> None:
-    waited = seen(sent=98.0, accepted=99.0, decided=103.0)
-    fresh = seen(sent=101.0, accepted=101.5, decided=102.0)
-    later = seen(sent=110.0, accepted=111.0, decided=112.0)
-    other = seen(lane=1, sent=101.0, accepted=104.0, decided=105.0)
-    assert recovery_s([waited, fresh, later], BLOW) == pytest.approx(3.0)
-    assert recovery_s([waited, fresh, later, other], BLOW) == pytest.approx(5.0)
+def test_recovery_is_the_longest_wait_for_a_decision_counted_from_the_blow() -> None:
+    waited = seen(sent=90.0, accepted=99.0, decided=103.0)
+    fresh = seen(lane=1, sent=101.0, accepted=103.0, decided=105.5)
+    quick = seen(sent=150.0, accepted=150.1, decided=150.2)
+    over = seen(sent=50.0, accepted=51.0, decided=99.0)
+    assert recovery_s([waited, quick, over], BLOW) == pytest.approx(3.0)
+    assert recovery_s([waited, fresh, quick], BLOW) == pytest.approx(4.5)
+    assert recovery_s([over], BLOW) == 0
 
 
-def test_all_is_well_once_a_payment_made_after_the_blow_has_arrived() -> None:
-    before, after = (seen(sent=1.0, accepted=2.0, decided=3.0) for _ in range(2))
-    before.pressed_at, before.paid_at = 99.0, 120.0
-    after.pressed_at, after.paid_at = 101.0, 107.0
-    assert recovery_s([before, after], BLOW) == pytest.approx(7.0)
+def test_recovery_includes_payments_that_had_to_wait() -> None:
+    paid = seen(sent=1.0, accepted=2.0, decided=3.0)
+    paid.pressed_at, paid.paid_at = 99.0, 107.0
+    assert recovery_s([paid], BLOW) == pytest.approx(7.0)
