@@ -7,8 +7,10 @@ connection. Knows no keys and no commands.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import hiredis
 import redis
 import redis.asyncio
 import redis.asyncio.sentinel
@@ -31,14 +33,14 @@ def redis_async(url: str, *, connections: int = 64) -> redis.asyncio.Redis:
     options = _options(AsyncRetry(NoBackoff(), 0), text=True) | {"max_connections": connections}
     told = watched(url)
     if told is None:
-        return redis.asyncio.Redis.from_url(url, **options)
+        return _packing_in_c(redis.asyncio.Redis.from_url(url, **options))
     sentinel = redis.asyncio.sentinel.Sentinel(  # type: ignore[no-untyped-call]
         told.sentinels, sentinel_kwargs=_to_sentinels(told, AsyncRetry(NoBackoff(), 0))
     )
     client: redis.asyncio.Redis = sentinel.master_for(
         told.service, connection_pool_class=_WatchedPool, **_to_master(told), **options
     )
-    return client
+    return _packing_in_c(client)
 
 
 def redis_sync(url: str) -> redis.Redis:
@@ -71,6 +73,27 @@ def sentinels(told: Watched) -> list[redis.Redis]:
     return [
         redis.Redis(host=host, port=port, decode_responses=True, **options) for host, port in told.sentinels
     ]
+
+
+def _packing_in_c(client: redis.asyncio.Redis) -> redis.asyncio.Redis:
+    """Let hiredis write the client's commands, as it does in redis-py's synchronous one: a script with its thirty words takes 3 µs
+    to write down instead of 60.
+    """
+    pool = client.connection_pool
+    pool.connection_class = type("Packing", (_PackingInC, pool.connection_class), {})
+    return client
+
+
+class _PackingInC:
+    """A connection's writing of commands. A command's name of several words ("CONFIG GET") is several words to Redis."""
+
+    def pack_command(self, *words: Any) -> list[bytes]:
+        name, *rest = words
+        name = name.encode() if isinstance(name, str) else name
+        return [hiredis.pack_command((*name.split(), *rest))]
+
+    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
+        return [b"".join([self.pack_command(*words)[0] for words in commands])]
 
 
 class _WatchedPool(redis.asyncio.sentinel.SentinelConnectionPool):

@@ -14,7 +14,6 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
@@ -28,6 +27,7 @@ from firstcome_gate import names
 from gateway.reading import read_form
 from gateway.refusals import ForeignRequest, NotSignedIn, NotVerified, TwoIdentities, WrongRole
 from shop.accounts.sessions import SignedIn, session_is_live
+from waiting_room.macs import mac
 
 if TYPE_CHECKING:
     from litestar.response import Response
@@ -108,8 +108,8 @@ class Sessions:
         key = self._by_header.get(header)
         if key is None or not token.isascii():
             return None
-        mac = urlsafe_b64encode(hmac.digest(key, signed.encode(), sha256)).rstrip(b"=")
-        if not hmac.compare_digest(mac, signature.encode()):
+        ours = urlsafe_b64encode(mac(key, signed.encode())).rstrip(b"=")
+        if not hmac.compare_digest(ours, signature.encode()):
             return None
         try:
             return msgspec.json.decode(urlsafe_b64decode(payload + "=" * (-len(payload) % 4)), type=_Claims)
@@ -150,7 +150,7 @@ def _header(kid: str, key: bytes) -> str:
 
 
 def _csrf(key: bytes, session_id: str) -> str:
-    return hmac.new(key, session_id.encode(), sha256).hexdigest()
+    return mac(key, session_id.encode()).hex()
 
 
 # ---------------------------------------------------------------- cookies

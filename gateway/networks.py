@@ -7,10 +7,11 @@ Addresses that are not public count as none: there a whole house, or a proxy tha
 from __future__ import annotations
 
 import base64
-import hashlib
-import hmac
 import ipaddress
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+from waiting_room.macs import mac
 
 if TYPE_CHECKING:
     from gateway.services import KeySet
@@ -31,12 +32,11 @@ class Networks:
         network = network_of(address)
         if not network:
             return ""
-        of_the_day = hmac.digest(self._key, b"day %d" % (now_s // DAY_S), hashlib.sha256)
-        return base64.urlsafe_b64encode(
-            hmac.digest(of_the_day, network.encode(), hashlib.sha256)[:_TAG_BYTES]
-        ).decode()
+        of_the_day = mac(self._key, b"day %d" % (now_s // DAY_S))
+        return base64.urlsafe_b64encode(mac(of_the_day, network.encode())[:_TAG_BYTES]).decode()
 
 
+@lru_cache(maxsize=10_000)  # a crowd behind one proxy, or one provider, comes again and again
 def network_of(address: str) -> str:
     """The network of a public address, such as 198.51.100.0/24; "" for private, local and unreadable ones."""
     try:

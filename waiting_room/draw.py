@@ -12,12 +12,12 @@ public stands between two numbers, where its score belongs (`DrawList.place`). P
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from waiting_room.macs import mac
 from waiting_room.ticket import ID_LENGTH
 
 SEED_BYTES = 32
@@ -39,7 +39,7 @@ def commitment(sale_id: str, seed: bytes) -> str:
 
 def score(seed: bytes, ticket_id: str) -> int:
     """A ticket's draw score, 0 <= score < SCALE: the lowest goes first."""
-    return int.from_bytes(hmac.digest(seed, ticket_id.encode(), hashlib.sha256)[:8]) >> 12
+    return int.from_bytes(mac(seed, ticket_id.encode())[:8]) >> 12
 
 
 def lot(seed: bytes, ticket_id: str) -> str:
