@@ -5,6 +5,8 @@ PYTHON ?= $(or $(shell for name in python3 python3.14 python3.13 python3.12 pyth
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done),python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Tests wait for events a third of their time: one more process than there are processors fills it.
+WORKERS = $$($(BIN)/python -c 'import os; print(1 + os.cpu_count())')
 CODE := firstcome firstcome_gate gateway waiting_room workers shop load tests
 
 .DEFAULT_GOAL := help
@@ -21,7 +23,7 @@ demo: .venv/.demo ## a running sale from nothing; FRESH=1 begins anew, FIRSTCOME
 test: .venv/.test ## lint, then every test on private servers; ARGS="-k words" picks some, DATABASE_URL=… another server
 	@.ci/system-packages
 	@$(MAKE) lint
-	@$(if $(DATABASE_URL),DATABASE_URL='$(DATABASE_URL)') $(BIN)/pytest -q -n auto --dist loadfile $(ARGS)
+	@$(if $(DATABASE_URL),DATABASE_URL='$(DATABASE_URL)') $(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/.test ## formatting, common mistakes, types
 	@$(BIN)/ruff format --quiet --check --output-format concise $(CODE) || { echo 'Some files are not formatted: run make format.' >&2; exit 1; }
@@ -35,7 +37,7 @@ format: .venv/.test ## format all Python files
 load: .venv/.test ## a short load run against a sale of its own; ARGS are handed on
 	@$(BIN)/python -m load.run $(ARGS)
 
-model: .venv/.test ## random traces: scripts against the model of the room; ROUNDS=n traces from SEED=s
+model: .venv/.test ## random traces against plain models of the room and the shop; ROUNDS=n traces from SEED=s
 	@ROUNDS='$(or $(ROUNDS),3000)' SEED='$(SEED)' $(BIN)/pytest -q tests/model $(ARGS)
 
 load-10k: .venv/.test ## 10,000 buyers on 1,000 units, then 10,000 who sign in first, within 100 s and within 200 s

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from firstcome import clients, wiring
 from firstcome.settings import Settings
-from shop.stock.reconcile import Mismatch
+from shop.stock.mismatch import Mismatch
 from shop.stock.reconcile import reconcile as compare
 from shop.stock.repair import repair
 from workers.copies import mend_copies

@@ -8,6 +8,7 @@ as open, so that a path which is spelt in a way that nobody thought of is closed
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
@@ -15,7 +16,7 @@ from urllib.parse import parse_qs, quote
 
 import httpx
 
-from firstcome_gate import names
+from firstcome_gate import names, nonce
 from firstcome_gate.keys import JWKS_PATH, KeysUnavailable, PublishedKeys, Reader
 from firstcome_gate.room import RoomAway, RoomCalls
 from waiting_room.passes import Pass
@@ -128,16 +129,26 @@ class Gate:
             await self._refuse(scope, receive, send, 401)
             return
         target = _target(scope) if scope["method"] in ("GET", "HEAD") else "/"
+        held = (self._nonce(scope) or secrets.token_urlsafe(32)) if self._elsewhere else None
         try:
-            await _redirect(send, await self._room.way_in(target))
+            where = await self._room.way_in(target, nonce.hash_of(held) if held else None)
         except RoomAway:
             await self._refuse(scope, receive, send, 503)
+            return
+        await _redirect(send, where, *((_kept(nonce.cookie(held, secure=self._secure)),) if held else ()))
+
+    def _nonce(self, scope: Scope) -> str | None:
+        return nonce.kept(_header(scope, b"cookie"), secure=self._secure)
 
     async def _enter(self, scope: Scope, send: Send) -> None:
-        """Whoever comes back from the room: the code becomes this host's own cookie. A code of before leads to the start."""
+        """Whoever comes back from the room: the code becomes this host's own cookie, in the browser that was sent there.
+
+        A code of before, or of another browser, leads to the start.
+        """
         given = parse_qs(scope["query_string"].decode("latin-1")).get("code", [])
         try:
-            arrival = await self._room.exchange(given[0]) if len(given) == 1 else None
+            held = self._nonce(scope) or ""
+            arrival = await self._room.exchange(given[0], held) if len(given) == 1 else None
             token = arrival.token if arrival is not None else ""
             admission = self._read(await self._keys(token), token)
         except (RoomAway, KeysUnavailable):
@@ -147,9 +158,8 @@ class Gate:
             await _redirect(send, "/")
             return
         life_s = max(1, admission.exp - int(time.time()))
-        secure = "; Secure" if self._secure else ""
-        cookie = f"{self._cookie}={arrival.token}; Max-Age={life_s}; Path=/; HttpOnly; SameSite=Lax{secure}"
-        await _redirect(send, arrival.to, (b"set-cookie", cookie.encode()))
+        cookie = names.keep(self._cookie, arrival.token, life_s, secure=self._secure)
+        await _redirect(send, arrival.to, _kept(cookie))
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send, status: int) -> None:
         if scope["type"] == "websocket":
@@ -166,6 +176,10 @@ def _header(scope: Scope, name: bytes) -> str:
     """All values of a request header as one text; several cookie lines are one list."""
     between = b"; " if name == b"cookie" else b","
     return between.join(value for key, value in scope["headers"] if key == name).decode("latin-1")
+
+
+def _kept(cookie: str) -> tuple[bytes, bytes]:
+    return b"set-cookie", cookie.encode()
 
 
 def _target(scope: Scope) -> str:

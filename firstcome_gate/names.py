@@ -32,7 +32,7 @@ ENTER = "/gate/enter"
 HOST_PREFIX = "__Host-"
 # Everything that the room lets a browser keep and that opens something. The site has no business with any of it.
 _OURS = re.compile(
-    r"(?:session|operator|pending|guest|device|challenge"
+    r"(?:session|operator|pending|guest|device|challenge|gate_nonce"
     r"|(?:pass|ticket|receipt|return|start|guest|device|challenge)_[0-9A-Za-z_-]+)"
 )
 
@@ -45,6 +45,13 @@ def cookie_name(name: str, *, secure: bool) -> str:
 def pass_cookie(sale_id: str, *, secure: bool) -> str:
     """The cookie that holds the pass of a sale."""
     return cookie_name(f"pass_{sale_id}", secure=secure)
+
+
+def keep(name: str, value: str, life_s: int, *, secure: bool) -> str:
+    """The value of a Set-Cookie header for the whole host, for `life_s` seconds; value and name need no quoting."""
+    return f"{name}={value}; Max-Age={life_s}; Path=/; HttpOnly; SameSite=Lax" + (
+        "; Secure" if secure else ""
+    )
 
 
 def is_ours(name: str, *, secure: bool) -> bool:

@@ -32,12 +32,16 @@ class RoomCalls:
         self._site = site
         self._client = client
 
-    async def way_in(self, target: str) -> str:
-        """The address in the room from which a buyer comes back to `target`, a path with its query. Raises RoomAway."""
+    async def way_in(self, target: str, nonce_hash: str | None) -> str:
+        """The address in the room from which a buyer comes back to `target`, a path with its query; with a hash, in this browser alone.
+
+        Raises RoomAway.
+        """
+        asked = self._asked | ({"nonce_hash": nonce_hash} if nonce_hash else {})
         headers = {"Accept": "text/html", "X-Forwarded-Method": "GET", "X-Forwarded-Uri": target}
         try:
             answer = await self._client.get(
-                f"{self._origin}/gate/verify", params=self._asked, headers=headers, timeout=WITHIN_S
+                f"{self._origin}/gate/verify", params=asked, headers=headers, timeout=WITHIN_S
             )
         except httpx.HTTPError as fault:
             raise RoomAway("the room does not answer") from fault
@@ -46,12 +50,11 @@ class RoomCalls:
             raise RoomAway(f"the room answered {answer.status_code} about the way in")
         return str(where)
 
-    async def exchange(self, code: str) -> Arrival | None:
-        """The pass behind a code, once; None for a code that is not good, or no longer. Raises RoomAway."""
+    async def exchange(self, code: str, nonce: str) -> Arrival | None:
+        """The pass behind a code, once; None for a code that is not good, no longer, or another browser's. Raises RoomAway."""
+        told = {"code": code, "site": self._site, "nonce": nonce}
         try:
-            answer = await self._client.post(
-                f"{self._origin}/gate/exchange", json={"code": code, "site": self._site}, timeout=WITHIN_S
-            )
+            answer = await self._client.post(f"{self._origin}/gate/exchange", json=told, timeout=WITHIN_S)
             if answer.status_code == 403:
                 return None
             body = answer.raise_for_status().json()

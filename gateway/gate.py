@@ -9,12 +9,15 @@ and for a day, and leads to no site but those that the settings name.
 from __future__ import annotations
 
 import base64
+import hmac
+import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from firstcome_gate import nonce
 from gateway.bodies.problems import FieldFault
 from gateway.onward import same_site
 from gateway.refusals import BadFields, CodeSpent, SnapshotStale, UnknownSale, UnknownSite
@@ -28,26 +31,34 @@ if TYPE_CHECKING:
     from gateway.services import Services
     from gateway.snapshot import SaleView
 
-# People wait for hours, and a lobby may open the evening before.
-RETURN_S = 24 * 3600
+RETURN_S = nonce.LIFE_S
 _SEALED_AS = "gate:return"
 
 
 @dataclass(frozen=True, slots=True)
 class Knock:
-    """What a proxy asks: for which sale, by its slug or its id, and for which site; the configuration says it, not the client."""
+    """What a proxy asks: for which sale, by its slug or its id, and for which site; the configuration says it, not the client.
+
+    `answer`: how a browser is turned away, 303 or 401. `nonce_hash`: of what the site itself lets the browser keep.
+    """
 
     sale: str | None
     sale_id: str | None
     site: str
+    answer: str
+    nonce_hash: str | None = None
 
 
 class WayBack(msgspec.Struct, frozen=True):
-    """Where on which site a buyer wants to be once admitted; `expires_at` in unix seconds."""
+    """Where on which site a buyer wants to be once admitted; `expires_at` in unix seconds.
+
+    `nonce_hash`: of what the browser keeps at another host; empty for the room's own, where no code is needed.
+    """
 
     site: str
     path: str
     expires_at: int
+    nonce_hash: str = ""
 
 
 # ---------------------------------------------------------------- who may pass
@@ -106,10 +117,20 @@ def site_of_host(settings: Settings, host: str) -> str:
     raise UnknownSite("the settings do not name this host")
 
 
-def seal_way_back(services: Services, sale_id: str, site: str, target: str) -> str:
-    """The way back to `target`, a path with its query; whatever is none leads to the site's start."""
+def is_elsewhere(settings: Settings, site: str) -> bool:
+    """Whether a site is on another host, to which this host's cookies do not travel."""
+    return site != settings.base_url.lower()
+
+
+def nonce_of(settings: Settings, cookie_header: str) -> str:
+    """The nonce that this browser keeps at the site, else a fresh one."""
+    return nonce.kept(cookie_header, secure=settings.secure) or secrets.token_urlsafe(32)
+
+
+def seal_way_back(services: Services, sale_id: str, site: str, target: str, nonce_hash: str = "") -> str:
+    """The way back to `target`, a path with its query, for the browser whose nonce has this hash; no path leads to the site's start."""
     path = same_site(target)
-    way = WayBack(site, path if path.isascii() else "/", int(time.time()) + RETURN_S)
+    way = WayBack(site, path if path.isascii() else "/", int(time.time()) + RETURN_S, nonce_hash)
     sealed = services.vault.seal(msgspec.json.encode(way).decode(), place(_SEALED_AS, sale_id))
     return base64.urlsafe_b64encode(sealed).rstrip(b"=").decode()
 
@@ -129,9 +150,9 @@ def open_way_back(services: Services, sale_id: str, sealed: str) -> WayBack | No
     return way
 
 
-def way_in(services: Services, sale: SaleView, site: str, target: str) -> str:
+def way_in(services: Services, sale: SaleView, site: str, target: str, nonce_hash: str = "") -> str:
     """The address of the line, with the sealed way back."""
-    sealed = seal_way_back(services, sale.sale_id, site, target)
+    sealed = seal_way_back(services, sale.sale_id, site, target, nonce_hash)
     return f"{services.settings.base_url}/sales/{sale.slug}/line?return={sealed}"
 
 
@@ -143,10 +164,10 @@ async def code_for(services: Services, admission: Pass, sealed: str) -> str:
     return await services.codes.issue(Handover(admission, sealed))
 
 
-async def redeem(services: Services, code: str, site: str) -> tuple[Pass, WayBack]:
-    """The pass behind a code and where to go with it, once, for the site that it was made for.
+async def redeem(services: Services, code: str, site: str, held: str | None) -> tuple[Pass, WayBack]:
+    """The pass behind a code and where to go with it, once, for the site and the browser (its nonce) that it was made for.
 
-    A code that another site presents is spent with it. Raises CodeSpent, UnknownSite, RoomUnavailable.
+    A code that another site or browser presents is spent with it. Raises CodeSpent, UnknownSite, RoomUnavailable.
     """
     site = site_of(services.settings, site)
     handover = await services.codes.redeem(code)
@@ -155,4 +176,6 @@ async def redeem(services: Services, code: str, site: str) -> tuple[Pass, WayBac
     way = open_way_back(services, handover.admission.sale_id, handover.to)
     if way is None or way.site != site:
         raise CodeSpent("this code was made for another site")
+    if not held or not hmac.compare_digest(nonce.hash_of(held), way.nonce_hash):
+        raise CodeSpent("this code was made for another browser")
     return handover.admission, way

@@ -163,12 +163,15 @@ class NewOrder(Input, frozen=True):
 
 
 class CodeForPass(Input, frozen=True):
-    """The one-time code that a buyer brought back from the room, and the origin of the site that presents it."""
+    """The one-time code that a buyer brought back from the room, the origin of the site that presents it, and what it had let the
+    buyer's browser keep when it sent it to the line.
+    """
 
     code: Annotated[str, Meta(max_length=200, extra_json_schema={"examples": ["3f9c2a….kW3v…"]})]
     site: Annotated[
         str, Meta(max_length=300, extra_json_schema={"examples": ["https://tickets.example.org"]})
     ]
+    nonce: Annotated[str, Meta(max_length=200, extra_json_schema={"examples": ["Zq8d…"]})]
 
 
 class PaymentChoice(Input, frozen=True):

@@ -13,8 +13,8 @@ import redis
 
 from shop.sales.publication import read_publication
 from shop.sales.reading import live_sale_ids
+from shop.stock.mismatch import Mismatch
 from shop.stock.publication import read_stock
-from shop.stock.reconcile import Mismatch
 from shop.storage.database import Database
 from waiting_room.keys import SaleKeys
 from workers import scripts

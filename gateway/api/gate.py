@@ -17,7 +17,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Redirect
 
-from firstcome_gate import names
+from firstcome_gate import names, nonce
 from gateway import gate
 from gateway.bodies.line import ArrivalBody
 from gateway.bodies.problems import FieldFault
@@ -47,7 +47,7 @@ AnyRequest = Request[Any, Any, Any]
 
 REDIRECT, PLAIN_401 = "303", "401"
 _CHALLENGE: Header = (b"www-authenticate", b"Admission-Pass")
-_ASKED = frozenset({"sale", "sale_id", "site", "answer"})
+_ASKED = frozenset({"sale", "sale_id", "site", "answer", "nonce_hash"})
 
 
 # ---------------------------------------------------------------- may this one pass?
@@ -63,29 +63,36 @@ async def serve_verify(scope: Scope, _receive: Receive, send: Send) -> None:
 
 
 def _verified(services: Services, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer:
-    knock, how = _knock(services, scope)
+    knock = _knock(services, scope)
     sale_id = gate.sale_id_of(services, knock)
     admission = gate.read_pass(services, sale_id, _shown(services, headers, sale_id))
     if admission is None:
-        return _turned_away(services, headers, knock, how)
+        return _turned_away(services, headers, knock)
     kept = names.cookies_of_the_site(text_of(headers, b"cookie") or "", secure=services.settings.secure)
     # Said even when nothing is left: a proxy that copies a header which is not there may keep the client's.
     told = names.identity(admission) | {"Cookie": kept}
     return Answer(204, tuple(_line(name, value) for name, value in told.items()))
 
 
-def _knock(services: Services, scope: Scope) -> tuple[Knock, str]:
+def _knock(services: Services, scope: Scope) -> Knock:
     """What is asked, and how to turn away. Raises BadFields for anything that is said twice or not known, and UnknownSite."""
     pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
     asked = dict(pairs)
     if len(asked) < len(pairs) or not asked.keys() <= _ASKED or not all(asked.values()):
         raise BadFields(
-            [FieldFault(field="query", message="may say sale or sale_id, site and answer, each once")]
+            [
+                FieldFault(
+                    field="query", message="may say sale or sale_id, site, answer and nonce_hash, each once"
+                )
+            ]
         )
     if asked.get("answer", REDIRECT) not in (REDIRECT, PLAIN_401):
         raise BadFields([FieldFault(field="answer", message="must be 303 or 401")])
+    if "nonce_hash" in asked and not nonce.is_hash(asked["nonce_hash"]):
+        raise BadFields([FieldFault(field="nonce_hash", message="must be a SHA-256 in hex")])
     site = gate.site_of(services.settings, asked.get("site", services.settings.base_url))
-    return Knock(asked.get("sale"), asked.get("sale_id"), site), asked.get("answer", REDIRECT)
+    how = asked.get("answer", REDIRECT)
+    return Knock(asked.get("sale"), asked.get("sale_id"), site, how, asked.get("nonce_hash"))
 
 
 def _shown(services: Services, headers: Mapping[bytes, bytes], sale_id: str) -> str | None:
@@ -94,7 +101,7 @@ def _shown(services: Services, headers: Mapping[bytes, bytes], sale_id: str) -> 
     return text_of(headers, names.PASS_HEADER.encode()) or cookies(headers).get(kept)
 
 
-def _turned_away(services: Services, headers: Mapping[bytes, bytes], knock: Knock, how: str) -> Answer:
+def _turned_away(services: Services, headers: Mapping[bytes, bytes], knock: Knock) -> Answer:
     """Browsers to the line, with the sealed way back; programs learn that they need a pass."""
     told = problem_answer(NoPass(), GATE)
     told = told._replace(headers=(*(line for line in told.headers if line[0] != _CHALLENGE[0]), _CHALLENGE))
@@ -102,10 +109,24 @@ def _turned_away(services: Services, headers: Mapping[bytes, bytes], knock: Knoc
         return told
     method = text_of(headers, b"x-forwarded-method") or "GET"
     target = text_of(headers, b"x-forwarded-uri") if method in ("GET", "HEAD") else None
-    where = gate.way_in(services, gate.sale_of(services, knock), knock.site, target or "/")
-    if how == PLAIN_401:
-        return told._replace(headers=(*told.headers, _line(names.ROOM, where)))
-    return Answer(303, (_line("Location", where),))
+    sale, (bound_to, kept) = gate.sale_of(services, knock), _binding(services, headers, knock)
+    where = gate.way_in(services, sale, knock.site, target or "/", bound_to)
+    if knock.answer == PLAIN_401:
+        return told._replace(headers=(*told.headers, *kept, _line(names.ROOM, where)))
+    return Answer(303, (*kept, _line("Location", where)))
+
+
+def _binding(
+    services: Services, headers: Mapping[bytes, bytes], knock: Knock
+) -> tuple[str, tuple[Header, ...]]:
+    """The hash of the nonce that binds the way back to this browser, and the cookie by which it keeps the nonce.
+
+    Neither on the room's own host, where no code is needed; no cookie where the site takes care of that itself.
+    """
+    if knock.nonce_hash or not gate.is_elsewhere(services.settings, knock.site):
+        return knock.nonce_hash or "", ()
+    held = gate.nonce_of(services.settings, text_of(headers, b"cookie") or "")
+    return nonce.hash_of(held), (_line("Set-Cookie", nonce.cookie(held, secure=services.settings.secure)),)
 
 
 def _line(name: str, value: str) -> Header:
@@ -140,6 +161,12 @@ async def verify(
             description="401 never redirects; the line's address is in X-Firstcome-Room then (nginx)"
         ),
     ] = None,
+    nonce_hash: Annotated[
+        str | None,
+        QueryParameter(
+            description="SHA-256, in hex, of what the site itself lets the browser keep; without it the answer sets the cookie"
+        ),
+    ] = None,
     admission_pass: Annotated[
         str | None, HeaderParameter(name="Admission-Pass", description="the pass, else its cookie")
     ] = None,
@@ -147,9 +174,10 @@ async def verify(
     """For proxies (nginx auth_request, Traefik forwardAuth, Caddy forward_auth): may this request pass? Any method.
 
     204 with `X-Firstcome-Account`, `-Ticket`, `-Sale`, `-Pass` and `-Expires` (unix seconds), and in `Cookie` what the site may
-    see of the request's cookies. `X-Forwarded-Uri` and `X-Forwarded-Method` say where a browser comes back to.
+    see of the request's cookies. `X-Forwarded-Uri` and `X-Forwarded-Method` say where a browser comes back to. When it turns a browser
+    away from another host, hand its `Set-Cookie` on: the code of the way back is good in that browser alone.
     """
-    raise NotImplementedError(sale, sale_id, site, answer, admission_pass)
+    raise NotImplementedError(sale, sale_id, site, answer, nonce_hash, admission_pass)
 
 
 # ---------------------------------------------------------------- to another host
@@ -165,8 +193,8 @@ async def verify(
     ),
 )
 async def exchange(data: JSONBody[CodeForPass], services: NamedDependency[Services]) -> Response[ArrivalBody]:
-    """For a program at another host: the pass behind a one-time code, once, within a minute, for the site it was made for."""
-    admission, way = await gate.redeem(services, data.code, data.site)
+    """For a program at another host: the pass behind a one-time code, once, within a minute, for the site and browser it was made for."""
+    admission, way = await gate.redeem(services, data.code, data.site, data.nonce)
     body = ArrivalBody(
         pass_=services.pass_signer.sign(admission),
         expires_at=datetime.fromtimestamp(admission.exp, tz=UTC),
@@ -182,11 +210,12 @@ async def enter(
 ) -> Response[Any]:
     """For a proxy at another host that hands this path on with its own Host: the code becomes that host's cookie.
 
-    A code of before leads to the site's start, where the gate knows what to do.
+    Only in the browser that the gate turned away there. A code of before, or of another browser, leads to the site's start, where the gate knows what to do.
     """
     site = gate.site_of_host(services.settings, request.headers.get("host", ""))
+    held = nonce.kept(request.headers.get("cookie", ""), secure=services.settings.secure)
     try:
-        admission, way = await gate.redeem(services, code, site)
+        admission, way = await gate.redeem(services, code, site, held)
     except CodeSpent:
         return _onward("/")
     answer = _onward(way.path)

@@ -108,7 +108,7 @@ async def go_on(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
     admission = pass_of(request, services, sale)
     if admission is None:
         return await fetch_pass(request, services, sale, require_buyer(request))
-    if way.site == services.settings.base_url.lower():
+    if not gate.is_elsewhere(services.settings, way.site):
         return see_other(way.path)
     code = await gate.code_for(services, admission, _sealed(request, services, sale))
     return see_other(f"{way.site}{names.ENTER}?code={code}")

@@ -7,7 +7,7 @@ order stand still. Decides nothing; `rules` does.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, select, update
@@ -115,9 +115,8 @@ def _change_payment(tx: Tx, payment: Row[Any], ruling: Ruling) -> None:
         state = move(state, wanted)
     changes: dict[str, Any] = {"state": state, "updated_at": tx.now}
     if ruling.moves:
-        changes["lease_until"] = None
-        changes["late_at"] = tx.now if ruling.verdict is Verdict.LATE else None
-        changes["refund_until"] = None
+        changes["lease_until"] = changes["refund_until"] = None
+        changes["late_at"] = _waits_since(tx, payment, ruling)
     for name in ("captured", "refunded"):
         if (amount := getattr(ruling, name)) is not None:
             changes[name] = amount
@@ -128,6 +127,14 @@ def _change_payment(tx: Tx, payment: Row[Any], ruling: Ruling) -> None:
     unchanged = (payments.c.payment_id == payment.payment_id) & (payments.c.state == payment.state)
     if tx.execute(update(payments).where(unchanged).values(changes)).rowcount != 1:
         raise Contended(f"payment {payment.payment_id} was changed by somebody else", retry_after_s=1)
+
+
+def _waits_since(tx: Tx, payment: Row[Any], ruling: Ruling) -> datetime | None:
+    """Since when the payment waits for the lane to decide. A part of it that went back decides nothing about the rest."""
+    if ruling.verdict is Verdict.PARTIALLY_REFUNDED:
+        since: datetime | None = payment.late_at
+        return since
+    return tx.now if ruling.verdict is Verdict.LATE else None
 
 
 def refund_order(tx: Tx, vault: Vault, order: Row[Any], *, actor: str) -> None:

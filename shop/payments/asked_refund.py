@@ -72,6 +72,9 @@ def _ask(tx: Tx, vault: Vault, operator_id: str, wish: RefundWish) -> Asked:
     if payment is None and busy is not None and order.total:
         raise IllegalMove("payment", busy.state, PaymentState.REFUND_PENDING)
     if payment is None:
+        owed = order.total and not any(row.state == PaymentState.REFUNDED for row in attempts)
+        if owed or wish.amount is not None:
+            raise IllegalMove("order", order.state, OrderState.REFUNDING)
         return _free(tx, vault, order, operator_id, wish)
     until = _until(payment, wish)
     whole = until == payment.captured
@@ -118,9 +121,8 @@ def _wish(tx: Tx, vault: Vault, payment: Row[Any], until: int) -> None:
 
 
 def _free(tx: Tx, vault: Vault, order: Row[Any], operator_id: str, wish: RefundWish) -> Asked:
-    """An order that cost nothing has no money to give back; its units are free at once."""
-    if order.total or wish.amount is not None:
-        raise IllegalMove("order", order.state, OrderState.REFUNDING)
+    """There is no money to give back: the order cost nothing, or all of it went back behind the shop's back while its goods were
+    out. Its units are free at once."""
     move_order(tx, order, OrderState.REFUNDING)
     note(tx, operator_id, ACTION, order.order_id, {"amount": 0, "reason": wish.reason})
     order = tx.one(select(orders).where(orders.c.order_id == order.order_id))

@@ -142,6 +142,18 @@ class Attempt:
     refunded: int = 0
     refund_until: int | None = None
 
+    @property
+    def pays(self) -> bool:
+        """The order has its goods for this money: it is at rest, or the shop was asked to give some of it back."""
+        return self.state in KEPT or (
+            self.state is PaymentState.REFUND_PENDING and self.refund_until is not None
+        )
+
+    @property
+    def goes_back(self) -> bool:
+        """All of this money is on its way back to the buyer."""
+        return self.state is PaymentState.REFUND_PENDING and self.refund_until in (None, self.captured)
+
 
 @dataclass(frozen=True, slots=True)
 class Purchase:
@@ -265,7 +277,8 @@ def accept_suspended(attempt: Attempt, purchase: Purchase) -> Ruling:
     move(attempt.state, PaymentState.SUCCEEDED)
     if purchase.state not in (OrderState.RESERVED, OrderState.PAYING):
         raise IllegalMove("order", purchase.state, OrderState.PAID)
-    return Ruling(Verdict.PAID, (PaymentState.SUCCEEDED,), Fate.PAID)
+    partial = (PaymentState.PARTIALLY_REFUNDED,) if attempt.refunded else ()
+    return Ruling(Verdict.PAID, (PaymentState.SUCCEEDED, *partial), Fate.PAID)
 
 
 def refund_refused(attempt: Attempt, purchase: Purchase) -> Ruling:
@@ -304,18 +317,18 @@ def _without_this_attempt(purchase: Purchase) -> Fate:
 
 def _refund(attempt: Attempt, purchase: Purchase, report: Report) -> Ruling:
     back = report.refunded
-    if back <= attempt.refunded:
+    # Where nothing was captured, nothing has to come back for all of it to be back.
+    if back <= attempt.refunded and not (attempt.goes_back and back >= attempt.captured):
         return Ruling(Verdict.REPEATED)
     if attempt.state in UNPAID:
         return Ruling(Verdict.REVIEW, refunded=back, review=Review.REFUND_OF_UNPAID)
     if back < attempt.captured:
         return _partial_refund(attempt, purchase, back)
-    if back > attempt.captured and (attempt.state in KEPT or attempt.state is PaymentState.REFUNDED):
+    above = back > attempt.captured
+    if above and attempt.state is not PaymentState.SUSPENSE and not attempt.goes_back:
         return Ruling(Verdict.REVIEW, review=Review.REFUND_ABOVE_PAID)
-    outside = purchase.state in FULFILLED and attempt.state in KEPT
-    review = (
-        Review.REFUND_ABOVE_PAID if back > attempt.captured else Review.REFUND_OUTSIDE if outside else None
-    )
+    outside = purchase.state in FULFILLED and attempt.pays
+    review = Review.REFUND_ABOVE_PAID if above else Review.REFUND_OUTSIDE if outside else None
     return Ruling(
         Verdict.REVIEW if outside else Verdict.REFUNDED,
         _to_refunded(attempt),
@@ -361,6 +374,5 @@ def _fate_of_refunded(attempt: Attempt, purchase: Purchase) -> Fate:
     """Money that is fully back ends the order that it paid for; goods that have left stay the operator's business."""
     if attempt.state is PaymentState.SUSPENSE:
         return _without_this_attempt(purchase)
-    paid_for_it = purchase.state is OrderState.PAID and attempt.state in KEPT
-    asked_for = purchase.state is OrderState.REFUNDING and attempt.state is PaymentState.REFUND_PENDING
-    return Fate.REFUNDED if paid_for_it or asked_for else Fate.STAYS
+    paid_for = purchase.state in (OrderState.PAID, OrderState.REFUNDING)
+    return Fate.REFUNDED if paid_for and attempt.pays else Fate.STAYS

@@ -7,20 +7,19 @@ both figures.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Row, func, select
 
-from shop.orders.rules import HOLDING_STATES, SOLD_STATES, OrderState
-from shop.payments.rules import KEPT, PaymentState
+from shop.orders.rules import HOLDING_STATES, SOLD_STATES, OrderState, pass_claim
+from shop.payments.books import check_money
+from shop.stock.mismatch import Mismatch, differ
 from shop.stock.rules import ReservationState
 from shop.storage.database import Database, Tx
 from shop.storage.tables import (
     lanes,
     order_lines,
     orders,
-    payments,
     products,
     reservations,
     sale_items,
@@ -35,24 +34,11 @@ COUNTERS = ("allotted", *UNITS)
 _Key = TypeVar("_Key")
 
 
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """One figure that differs: `field` of `row` in `table` is `found`, and `by` says it should be `expected`."""
-
-    table: str
-    row: str
-    field: str
-    found: int | str
-    expected: int | str
-    by: str
-
-    def __str__(self) -> str:
-        return f"{self.table} {self.row}: {self.field} is {self.found}, {self.by} says {self.expected}"
-
-
 def reconcile(db: Database) -> list[Mismatch]:
     """Everything in which the books disagree; empty when they add up. Raises `Unavailable`."""
-    return db.snapshot(lambda tx: [*_counters(tx), *_orders(tx), *_money(tx), *_lanes(tx), *_shelves(tx)])
+    return db.snapshot(
+        lambda tx: [*_counters(tx), *_orders(tx), *check_money(tx), *_lanes(tx), *_shelves(tx)]
+    )
 
 
 def _counters(tx: Tx) -> Iterator[Mismatch]:
@@ -95,37 +81,24 @@ def _orders(tx: Tx) -> Iterator[Mismatch]:
     )
     for row in tx.all(query):
         yield Mismatch("orders", row.order_id, "total", row.total, int(row.lines), "the sum of its lines")
+    yield from _rows_of_orders(tx)
 
 
-def _money(tx: Tx) -> Iterator[Mismatch]:
-    """A captured payment has a sold order or goes back, and a sold order with a price has exactly one payment."""
-    columns = (
-        payments.c.payment_id,
-        payments.c.order_id,
-        payments.c.state,
-        payments.c.late_at,
-        orders.c.state.label("order_state"),
-    )
-    query = select(*columns).outerjoin(orders, orders.c.order_id == payments.c.order_id)
-    paying: dict[str, int] = {}
-    for row in tx.all(query.order_by(payments.c.created_at, payments.c.payment_id)):
-        if row.state in KEPT and row.late_at is not None and row.order_state == OrderState.EXPIRED:
-            continue  # it came after the hold and waits for its turn in the lane
-        if row.state in KEPT and row.order_state not in SOLD_STATES:
-            found = str(row.order_state)
-            yield Mismatch(
-                "orders", row.order_id, "state", found, "paid", f"{row.state} payment {row.payment_id}"
-            )
-        if row.state in KEPT:
-            paying[row.order_id] = paying.get(row.order_id, 0) + 1
-        elif row.state == PaymentState.REFUND_PENDING:
-            paying.setdefault(row.order_id, 1)
-    for row in tx.all(
-        select(orders.c.order_id, orders.c.state, orders.c.total).where(orders.c.state.in_(SOLD_STATES))
-    ):
-        name, by = f"of order {row.order_id}", f"the order's state {row.state}"
-        counts = (paying.get(row.order_id, 0),), (1 if row.total else 0,)
-        yield from differ("payments", name, ("captured payments",), *counts, by)
+def _rows_of_orders(tx: Tx) -> Iterator[Mismatch]:
+    """A decided order has used its pass up unless it was rejected, and units are held until some moment."""
+    columns = (orders.c.order_id, orders.c.sale_id, orders.c.state, orders.c.pass_jti, orders.c.pass_claim)
+    claim, rejected = orders.c.pass_claim, orders.c.state == OrderState.REJECTED
+    unclaimed = claim.is_(None) | (claim != orders.c.sale_id + ":" + orders.c.pass_jti)
+    wrong = (rejected & claim.is_not(None)) | (~rejected & orders.c.seq.is_not(None) & unclaimed)
+    for row in tx.all(select(*columns).where(wrong).order_by(orders.c.order_id)):
+        right = "nothing" if row.state == OrderState.REJECTED else pass_claim(row.sale_id, row.pass_jti)
+        found, by = row.pass_claim or "nothing", f"the order's state {row.state}"
+        yield Mismatch("orders", row.order_id, "pass_claim", found, right, by)
+    endless = orders.c.state.in_(HOLDING_STATES) & orders.c.hold_expires_at.is_(None)
+    for row in tx.all(select(*columns).where(endless).order_by(orders.c.order_id)):
+        yield Mismatch(
+            "orders", row.order_id, "hold_expires_at", "nothing", "a time", f"the state {row.state}"
+        )
 
 
 def _lanes(tx: Tx) -> Iterator[Mismatch]:
@@ -227,12 +200,3 @@ def differ_of_order(
 ) -> Iterator[Mismatch]:
     """Held and sold units of one order and item that are not what the order says."""
     yield from differ(table, f"of order {key[0]}, sale item {key[1]}", UNITS, found, expected, "the order")
-
-
-def differ(
-    table: str, row: str, fields: tuple[str, ...], found: tuple[int, ...], expected: tuple[int, ...], by: str
-) -> Iterator[Mismatch]:
-    """One mismatch for each field whose figures are not the same."""
-    for field, here, there in zip(fields, found, expected, strict=True):
-        if here != there:
-            yield Mismatch(table, row, field, here, there, by)

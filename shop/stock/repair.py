@@ -16,12 +16,11 @@ from sqlalchemy import Row, func, select, update
 
 from shop.orders.changes import lock_order
 from shop.sales.audit import note
+from shop.stock.mismatch import Mismatch, differ
 from shop.stock.reconcile import (
     COUNTERS,
     NOTHING,
-    Mismatch,
     PerOrder,
-    differ,
     differ_of_order,
     name_of_item,
     reserved_by_order,

@@ -13,6 +13,7 @@ import pytest
 
 from firstcome.servers import EmbeddedRedis, PrivateRedis
 from firstcome.settings import Settings
+from firstcome_gate.nonce import hash_of
 from gateway import gate
 from tests.api.conftest import House, open_house, problem
 from waiting_room.codes import Handover
@@ -166,16 +167,19 @@ async def test_a_way_back_that_is_changed_over_or_of_another_sale_is_none(
     assert f"return_{gated.sale_id(sale)}={sealed}" in good.headers["set-cookie"]
 
 
-async def code_for(house: House, sale: str, site: str, path: str = "/seats") -> str:
+NONCE = "n" * 43
+
+
+async def code_for(house: House, sale: str, site: str, path: str = "/seats", bound_to: str = NONCE) -> str:
     admission = await house.admitted(await house.buyer(), sale)
     known = gate.read_pass(house.services, house.sale_id(sale), admission)
     assert known is not None
-    way = gate.seal_way_back(house.services, house.sale_id(sale), site, path)
+    way = gate.seal_way_back(house.services, house.sale_id(sale), site, path, hash_of(bound_to))
     return await gate.code_for(house.services, known, way)
 
 
-async def exchange(house: House, code: str, site: str) -> httpx.Response:
-    return await house.client.post("/gate/exchange", json={"code": code, "site": site})
+async def exchange(house: House, code: str, site: str, nonce: str = NONCE) -> httpx.Response:
+    return await house.client.post("/gate/exchange", json={"code": code, "site": site, "nonce": nonce})
 
 
 async def test_of_many_who_present_a_code_at_once_one_gets_the_pass(gated: House) -> None:
@@ -216,12 +220,64 @@ async def test_a_browser_at_another_host_enters_by_its_own_host_name_alone(gated
     sale = await gated.sale()
     for host, opens in (("tickets.example.org", True), ("seats.example.net", False)):
         code = await code_for(gated, sale, SITE, "/seats?row=7")
-        answer = await gated.client.get(f"/gate/enter?code={code}", headers={"Host": host})
+        shown = {"Host": host, "Cookie": f"gate_nonce={NONCE}"}
+        answer = await gated.client.get(f"/gate/enter?code={code}", headers=shown)
         assert answer.status_code == 303
         assert answer.headers["location"] == ("/seats?row=7" if opens else "/")
         assert ("set-cookie" in answer.headers) is opens
+        assert ("pass_" in answer.headers.get("set-cookie", "")) is opens
     nobody = await gated.client.get(f"/gate/enter?code={code}", headers={"Host": "evil.example"})
     assert nobody.status_code == 403
+
+
+async def test_a_code_is_good_in_the_browser_that_was_turned_away_and_spent_in_every_other(
+    gated: House,
+) -> None:
+    """Nobody can be led to a place that is not theirs, nor can a way back that somebody planted bring their pass to another."""
+    sale = await gated.sale()
+    question = f"/gate/verify?sale={sale}&site={SITE}"
+    led = await gated.client.get(question, headers=PAGE)
+    (cookie,) = led.headers.get_list("set-cookie")
+    pair, *attributes = cookie.split("; ")
+    assert {"HttpOnly", "SameSite=Lax", "Path=/", f"Max-Age={gate.RETURN_S}"} == set(attributes)
+    nonce = pair.removeprefix("gate_nonce=")
+    assert nonce not in led.headers["location"]
+    way = gate.open_way_back(gated.services, gated.sale_id(sale), sealed_in(led))
+    assert way is not None
+    assert way.nonce_hash == hash_of(nonce)
+
+    again = await gated.client.get(question, headers=PAGE | {"Cookie": f"a=1; {pair}"})
+    assert again.headers["set-cookie"] == cookie, "a second tab does not void the way back of the first"
+    for odd in ("short", nonce + "x", nonce[:-1] + "."):
+        fresh = await gated.client.get(question, headers=PAGE | {"Cookie": f"gate_nonce={odd}"})
+        assert odd not in fresh.headers["set-cookie"].partition(";")[0].split("=")
+
+    for wrong in ("", "x", NONCE):
+        code = await code_for(gated, sale, SITE, bound_to=nonce)
+        problem(await exchange(gated, code, SITE, wrong), 403, "code_spent")
+        problem(await exchange(gated, code, SITE, nonce), 403, "code_spent")
+    for unbound in ("", hash_of("")):
+        admission = await gated.admitted(await gated.buyer(), sale)
+        known = gate.read_pass(gated.services, gated.sale_id(sale), admission)
+        assert known is not None
+        sealed = gate.seal_way_back(gated.services, gated.sale_id(sale), SITE, "/", unbound)
+        for shown in ("", nonce):
+            code = await gate.code_for(gated.services, known, sealed)
+            problem(await exchange(gated, code, SITE, shown), 403, "code_spent")
+
+
+async def test_a_site_may_keep_the_nonce_itself_and_the_rooms_own_host_needs_none(gated: House) -> None:
+    sale = await gated.sale()
+    question = f"/gate/verify?sale={sale}&site={SITE}&nonce_hash="
+    led = await gated.client.get(question + hash_of(NONCE), headers=PAGE)
+    assert "set-cookie" not in led.headers
+    way = gate.open_way_back(gated.services, gated.sale_id(sale), sealed_in(led))
+    assert way is not None
+    assert way.nonce_hash == hash_of(NONCE)
+    for odd in ("x", hash_of(NONCE).upper(), ""):
+        problem(await gated.client.get(question + odd, headers=PAGE), 422, "bad_fields")
+    for quiet in (await knock(gated, sale, **PAGE), await knock(gated, sale, accept="application/json")):
+        assert "set-cookie" not in quiet.headers
 
 
 async def test_passes_open_the_gate_while_redis_and_the_database_are_away(

@@ -15,6 +15,7 @@ import pytest
 from firstcome.settings import Settings
 from firstcome_gate import Gate, PublishedKeys, given_keys
 from firstcome_gate.keys import JWKS_PATH
+from firstcome_gate.nonce import hash_of
 from gateway import gate
 from tests.api.conftest import House, open_house
 from waiting_room.passes import Pass, PassSigner, jwks
@@ -220,23 +221,30 @@ async def test_from_another_host_to_the_room_and_back_with_a_code(house_of_sites
     assert led.status_code == 303
     begin, _, sealed = led.headers["location"].partition("?return=")
     assert begin == f"{ROOM}/sales/{sale}/line"
+    nonce = kept(led, "gate_nonce")
+    second = await ask(app, "/seats?row=8", accept="text/html", cookie=nonce)
+    assert kept(second, "gate_nonce") == nonce, "a second tab does not void the way back of the first"
+    stranger = kept(await ask(app, "/seats", accept="text/html"), "gate_nonce")
+    assert stranger != nonce
     assert await refused(app, "/seats"), "a program is told, not led"
 
     token = await house.admitted(await house.buyer(), sale)
     admission = gate.read_pass(house.services, sale_id, token)
     assert admission is not None
     code = await gate.code_for(house.services, admission, sealed)
-    arrived = await ask(app, f"/gate/enter?code={code}")
+    arrived = await ask(app, f"/gate/enter?code={code}", cookie=nonce)
     assert (arrived.status_code, arrived.headers["location"]) == (303, "/seats?row=7")
-    cookie = arrived.headers["set-cookie"]
-    assert cookie.startswith(f"__Host-pass_{sale_id}={token}; ")
-    assert all(word in cookie for word in ("HttpOnly", "Secure", "SameSite=Lax", "Path=/"))
-    assert (await ask(app, "/seats?row=7", cookie=cookie.partition(";")[0])).text == "the site"
+    held = kept(arrived, f"pass_{sale_id}")
+    assert held.endswith(f"={token}")
+    assert (await ask(app, "/seats?row=7", cookie=f"{nonce}; {held}")).text == "the site"
+    assert "cookie" not in site.headers()
 
-    again = await ask(app, f"/gate/enter?code={code}")
-    assert (again.headers["location"], "set-cookie" in again.headers) == ("/", False)
-    twice = await ask(app, f"/gate/enter?code={code}&code={code}")
-    assert (twice.headers["location"], "set-cookie" in twice.headers) == ("/", False)
+    opens_nothing(await ask(app, f"/gate/enter?code={code}", cookie=nonce))
+    opens_nothing(await ask(app, f"/gate/enter?code={code}&code={code}", cookie=nonce))
+    for shown in ("", stranger, nonce.removeprefix("__Host-"), f"{nonce}x"):
+        code = await gate.code_for(house.services, admission, sealed)
+        opens_nothing(await ask(app, f"/gate/enter?code={code}", cookie=shown))
+        opens_nothing(await ask(app, f"/gate/enter?code={code}", cookie=nonce))
 
 
 async def test_a_code_of_another_sale_opens_nothing(house_of_sites: House) -> None:
@@ -247,9 +255,25 @@ async def test_a_code_of_another_sale_opens_nothing(house_of_sites: House) -> No
         house.services, house.sale_id(other), await house.admitted(await house.buyer(), other)
     )
     assert admission is not None
-    sealed = gate.seal_way_back(house.services, house.sale_id(other), SITE, "/seats")
-    arrived = await ask(app, f"/gate/enter?code={await gate.code_for(house.services, admission, sealed)}")
-    assert (arrived.headers["location"], "set-cookie" in arrived.headers) == ("/", False)
+    cookie = kept(await ask(app, "/seats", accept="text/html"), "gate_nonce")
+    bound_to = hash_of(cookie.partition("=")[2])
+    sealed = gate.seal_way_back(house.services, house.sale_id(other), SITE, "/seats", bound_to)
+    code = await gate.code_for(house.services, admission, sealed)
+    opens_nothing(await ask(app, f"/gate/enter?code={code}", cookie=cookie))
+
+
+def kept(answer: httpx.Response, name: str) -> str:
+    """The one cookie that the answer lets the browser keep, as it will show it."""
+    (told,) = answer.headers.get_list("set-cookie")
+    pair, *attributes = told.split("; ")
+    assert pair.startswith(f"__Host-{name}="), told
+    assert {"HttpOnly", "Secure", "SameSite=Lax", "Path=/"} <= set(attributes)
+    return str(pair)
+
+
+def opens_nothing(answer: httpx.Response) -> None:
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "set-cookie" not in answer.headers
 
 
 async def refused(app: Any, path: str) -> bool:

@@ -139,15 +139,31 @@ async def to_another_host(street: Street) -> None:
         assert seen.one("x-firstcome-sale") == street.sale_id
         assert not seen.one("cookie")
 
-        with street.browser() as thief:
-            replayed = thief.get(entrance)
-            assert replayed.headers["location"] == "/"
-            assert "set-cookie" not in replayed.headers
+        opens_nothing(browser.get(entrance))
+        codes_of_another_browser_open_nothing(street, browser)
         # Another code, which another host tries: it is spent without having opened anything.
         entrance = browser.get(f"{ROOM}/sales/{street.sale}/continue").headers["location"]
         elsewhere = browser.get(entrance.replace(TICKETS, ROOM))
         assert elsewhere.status_code == 403
         assert "set-cookie" not in elsewhere.headers
+
+
+def codes_of_another_browser_open_nothing(street: Street, browser: httpx.Client) -> None:
+    """Neither where the site never was, nor where it keeps a nonce of its own; and whoever tried has spent it."""
+    with street.browser() as stranger, street.browser() as victim:
+        assert victim.get(f"{TICKETS}/seats").status_code == 303
+        assert victim.cookies["gate_nonce"] != browser.cookies["gate_nonce"]
+        for other in (stranger, victim):
+            entrance = browser.get(f"{ROOM}/sales/{street.sale}/continue").headers["location"]
+            opens_nothing(other.get(entrance))
+            opens_nothing(browser.get(entrance))
+            assert other.get(f"{TICKETS}/seats").status_code == 303
+    assert street.tickets.taken() == []
+
+
+def opens_nothing(answer: httpx.Response) -> None:
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    assert "set-cookie" not in answer.headers
 
 
 async def through_the_line(street: Street, browser: httpx.Client, in_room: str) -> None:

@@ -1,337 +1,342 @@
-"""One sale in a trace: buyers who order, pay, give up or let their time run out, and a provider whose news come as they like.
-
-`step` does one thing by chance and `settle` lets everything come to rest. Every decision of the lane is foretold by three lines of
-plain Python, and after every step the laws are looked at from outside: legal moves, units, seqs, books.
-"""
+"""Buyers, a bank, operators and the sweeper do what they like: the steps of a trace, and how it comes to rest."""
 
 from __future__ import annotations
 
-import json
-import random
-from datetime import UTC, datetime
+import sys
 from typing import Any
 
-from sqlalchemy import select
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
 
-from shop.errors import IllegalMove
 from shop.mail.effects import deliver_due
 from shop.orders.cancel import CANCEL, cancel_effect, cancel_order
 from shop.orders.decide import drain_once
 from shop.orders.expire import expire_due
-from shop.orders.late import late_entries
-from shop.orders.rules import HOLDING_STATES, LIVE_STATES, ORDER_MOVES, SOLD_STATES, OrderState
+from shop.orders.fulfil import GoodsAction, move_goods, request_return
+from shop.orders.late import late_entries, refuse_without_lane
 from shop.payments.apply import REFUND
+from shop.payments.asked_refund import RefundWish, ask_refund
 from shop.payments.refund import refund_effect
-from shop.payments.rules import MOVES, Fact, PaymentState, Report
-from shop.payments.settle import receive
-from shop.payments.start import Start, start_payment
-from shop.payments.webhooks import read_secrets, sign
-from shop.sales.acting import act
+from shop.payments.review import ReviewStep, settle_review
+from shop.payments.settle import give_back_suspended
+from shop.sales.acting import act, return_unsold
+from shop.sales.reading import live_sale_ids
 from shop.sales.rules import Action
+from shop.sales.stocking import adjust_on_hand, set_allotment
 from shop.stock.reconcile import reconcile
-from shop.storage.database import Database
-from shop.storage.tables import order_lines, orders, payments
-from tests.counter import VAULT, Counter
-from tests.model.bank import Bank
-from tests.till import SECRET
+from tests.counter import VAULT
+from tests.model.bank import MOODS, START_MOODS
+from tests.model.paper import GOODS, HELD, KEPT, MINUTE, SOLD, STEPS, News
+from tests.model.stall import BUYERS, ITEMS, Stall, one_of
+from tests.model.stall_rows import make_effects_due, same
 
-UNITS, LIMIT, PRICE, BUYERS = 6, 3, 1000, 5
-STEPS = (
-    "order",
-    "order",
-    "drain",
-    "start",
-    "start",
-    "pay",
-    "pay",
-    "pay wrongly",
-    "decline",
-    "hear",
-    "hear",
-    "hear",
+PICK = st.integers(0, 11)
+LINES = st.dictionaries(
+    st.sampled_from(["seat", "desk"] * 4 + ["gift", "ghost"]),
+    st.sampled_from([1, 1, 2, 3]),
+    min_size=1,
+    max_size=2,
 )
-STEPS += ("hear again", "time out", "sweep", "cancel", "give up", "effects", "late", "refund outside")  # fmt: skip
+MOOD = st.sampled_from(MOODS)
 
 
-class Market:
-    """A sale with its own lane and bank; `seed` decides everything."""
+class Market(Stall):
+    """Everything that may happen to the sale."""
 
-    def __init__(self, db: Database, seed: int) -> None:
-        self.dice = random.Random(seed)
-        self.db, self.bank = db, Bank()
-        self.counter = Counter(db, accepted=seed * 1000).open(
-            {"seat": (UNITS, LIMIT, PRICE)}, buyers=BUYERS, slug=f"sale{seed}"
+    # ------------------------------------------------------------ the lane
+
+    @rule(buyer=st.integers(0, BUYERS - 1), lines=LINES)
+    def order(self, buyer: int, lines: dict[str, int]) -> None:
+        self._accept(buyer, lines)
+
+    @precondition(lambda self: self.entries)
+    @rule(buyer=st.integers(0, BUYERS - 1), lines=LINES, pick=PICK)
+    def order_with_a_pass_of_another_order(self, buyer: int, lines: dict[str, int], pick: int) -> None:
+        self._accept(buyer, lines, pass_jti=one_of(self.entries, pick).pass_jti)
+
+    @precondition(lambda self: self.entries)
+    @rule(pick=PICK)
+    def an_entry_comes_once_more(self, pick: int) -> None:
+        """By a receipt, or because a drain died before it took the entry off."""
+        self.counter.lane.append(one_of(self.entries, pick))
+
+    @precondition(lambda self: len(self.counter.lane) > 1)
+    @rule()
+    def redis_loses_the_lane(self) -> None:
+        self.counter.lane.clear()
+
+    @rule(count=st.sampled_from([1, 2, 3, 100]))
+    def drain(self, count: int) -> None:
+        self._step()
+        head = self.counter.lane[:count]
+        expected = self.paper.drain(head)
+        result = drain_once(
+            self.db, self.sale_id, self.counter.head, vault=VAULT, batch_max=count, batch_ms=60_000
         )
-        self.news: list[tuple[str, str, Report]] = []
-        self.seen: dict[str, str] = {}
-        self.done: list[str] = []
-        self.events = 0
+        known = [*result.passed_over, *result.decisions]
+        same(expected, {one.late or one.order_id: (one.state.value, one.reason) for one in known}, "decided")
+        gone = set(result.lane_ids)
+        self.counter.lane = [entry for entry in self.counter.lane if entry.lane_id not in gone]
 
-    # ------------------------------------------------------------ what may happen
+    @precondition(lambda self: self.paper.late_payments())
+    @rule(times=st.integers(1, 2))
+    def late_money_joins_the_lane(self, times: int) -> None:
+        """As the sweeper does it; perhaps twice, since two sweepers may."""
+        self._step()
+        waiting = late_entries(self.db)
+        same(self.paper.late_payments(), [entry.late for entry in waiting], "late money")
+        same(self.paper.is_live, self.sale_id in live_sale_ids(self.db), "is live")
+        if self.paper.is_live:
+            self.counter.lane += waiting * times
+            return
+        self.paper.refuse_late_where_nobody_decides()
+        for entry in waiting:
+            refuse_without_lane(self.db, VAULT, entry.lane_id)
 
-    def step(self) -> None:
-        what = self.dice.choice(STEPS)
-        self.done.append(what)
-        getattr(self, what.replace(" ", "_"))()
-        self.check()
+    # ------------------------------------------------------------ buyers and the bank
 
-    def order(self) -> None:
-        self.counter.order(self.dice.randrange(BUYERS), self.dice.randint(1, LIMIT))
+    @precondition(lambda self: self.paper.orders)
+    @rule(pick=PICK, fresh=st.booleans(), mood=st.sampled_from(START_MOODS))
+    def start(self, pick: int, fresh: bool, mood: str) -> None:
+        self._start(self._order(pick, "reserved", "paying"), mood, fresh)
 
-    def drain(self) -> None:
-        """Decide all that waits. What will be decided is known before: the limit, then the units, one after the other."""
-        foretold = self._foretell()
-        while self.counter.lane:
-            result = drain_once(
-                self.db, self.counter.sale.sale_id, self.counter.head, vault=VAULT, batch_max=3
-            )
-            gone = set(result.lane_ids)
-            self.counter.lane = [entry for entry in self.counter.lane if entry.lane_id not in gone]
-        found = {order_id: tuple(self.counter.state(order_id)) for order_id in foretold}
-        assert found == foretold, self.done
+    @precondition(lambda self: self._accounts("pending", "failed", "cancelled"))
+    @rule(pick=PICK)
+    def pay(self, pick: int) -> None:
+        payment_id = one_of(self._accounts("pending", "failed", "cancelled"), pick)
+        self._at_bank(payment_id, lambda account: account.capture(account.asked))
 
-    def start(self) -> None:
-        if order := self._some(*HOLDING_STATES):
-            wish = Start(
-                order.order_id, order.account_id, (f"key-{self._event()}",), "hash", "http://shop/return"
-            )
-            try:
-                start_payment(self.db, VAULT, {"simulator": self.bank}, wish)
-            except IllegalMove:  # its time is over, or somebody has to look at money of another amount first
-                assert self._is_frozen(order) or order.hold_expires_at <= datetime.now(UTC), self.done
+    @precondition(lambda self: self._accounts("pending"))
+    @rule(pick=PICK, by=st.sampled_from([-1, 500, -(10**9)]))
+    def pay_wrongly(self, pick: int, by: int) -> None:
+        payment_id = one_of(self._accounts("pending"), pick)
+        self._at_bank(payment_id, lambda account: account.capture(max(0, account.asked + by)))
 
-    def pay(self) -> None:
-        if payment_id := self._account(Fact.PENDING, Fact.FAILED, Fact.CANCELLED):
-            self.bank.capture(payment_id, self.bank.accounts[payment_id].asked)
-            self._tell(payment_id)
+    @precondition(lambda self: self._accounts("pending"))
+    @rule(pick=PICK)
+    def decline(self, pick: int) -> None:
+        self._at_bank(one_of(self._accounts("pending"), pick), lambda account: account.end("failed"))
 
-    def pay_wrongly(self) -> None:
-        if self.dice.random() < 0.3 and (payment_id := self._account(Fact.PENDING)):
-            self.bank.capture(payment_id, self.bank.accounts[payment_id].asked + self.dice.choice((-1, 500)))
-            self._tell(payment_id)
+    @precondition(lambda self: self._accounts("succeeded"))
+    @rule(pick=PICK, part=st.sampled_from([1, 300, 10**9]))
+    def refund_outside(self, pick: int, part: int) -> None:
+        def give(account: Any) -> None:
+            account.outside += min(part, account.kept)
 
-    def decline(self) -> None:
-        if payment_id := self._account(Fact.PENDING):
-            self.bank.decline(payment_id)
-            self._tell(payment_id)
+        self._at_bank(one_of(self._accounts("succeeded"), pick), give)
 
-    def refund_outside(self) -> None:
-        if payment_id := self._account(Fact.SUCCEEDED, Fact.REFUNDED):
-            account = self.bank.accounts[payment_id]
-            if account.kept:
-                self.bank.refund(payment_id, None, self.dice.choice((account.kept, 1)))
-                self._tell(payment_id)
+    @precondition(lambda self: self.news)
+    @rule(pick=PICK, again=st.booleans())
+    def hear(self, pick: int, again: bool) -> None:
+        """Some news arrive, in no order, and perhaps will arrive again."""
+        news = self.news[pick % len(self.news)] if again else self.news.pop(pick % len(self.news))
+        self._hear(news)
 
-    def hear(self) -> None:
-        """Some news arrive, in no order; half of them will arrive again."""
-        if self.news:
-            news = self.news.pop(self.dice.randrange(len(self.news)))
-            self._deliver(*news)
-            if self.dice.random() < 0.5:
-                self.news.append(news)
+    @precondition(lambda self: self.bank.accounts)
+    @rule(pick=PICK)
+    def hear_how_it_stands(self, pick: int) -> None:
+        """The bank repeats how a payment stands, under a new event id."""
+        self._hear(self._news_of(one_of(list(self.bank.accounts), pick)))
 
-    def hear_again(self) -> None:
-        """The provider repeats how a payment stands, under a new event id."""
-        if payment_id := self._account(*Fact):
-            self._tell(payment_id)
+    @precondition(lambda self: self._payments(*KEPT))
+    @rule(pick=PICK)
+    def hear_of_more_money_back_than_came(self, pick: int) -> None:
+        payment = one_of(self._payments(*KEPT), pick)
+        captured = payment.captured
+        self._hear(News(self._name("evt"), payment.payment_id, "refunded", captured, captured + 1))
 
-    def time_out(self) -> None:
-        if order := self._some(*HOLDING_STATES):
-            self.counter.let_hold_run_out(order.order_id)
+    @precondition(lambda self: self._accounts("succeeded"))
+    @rule(pick=PICK)
+    def hear_of_another_currency(self, pick: int) -> None:
+        payment_id = one_of(self._accounts("succeeded"), pick)
+        news = self._news_of(payment_id)
+        news.currency = "USD"
+        self._hear(news)
 
-    def sweep(self) -> None:
+    @precondition(lambda self: self.entries)
+    @rule(pick=PICK)
+    def cancel(self, pick: int) -> None:
+        entry = one_of(self.entries, pick)
+        queued = next((one for one in self.counter.lane if one.lane_id == entry.order_id), None)
+        if queued is None and entry.order_id not in self.paper.orders:
+            return  # it was lost, and nobody has shown its receipt
+        self._both(
+            lambda: self.paper.cancel(entry.order_id, queued),
+            lambda: _cancelled(cancel_order(self.db, VAULT, entry.account_id, entry.order_id, queued)),
+        )
+
+    @precondition(lambda self: self._orders(*HELD, *SOLD))
+    @rule(pick=PICK)
+    def ask_for_a_return(self, pick: int) -> None:
+        order = self._order(pick, "delivered")
+        self._both(
+            lambda: self.paper.request_return(order.order_id),
+            lambda: request_return(self.db, order.buyer, order.order_id).value,
+        )
+
+    @rule(buyer=st.integers(0, BUYERS - 1), lines=LINES, pays=st.booleans())
+    def buy(self, buyer: int, lines: dict[str, int], pays: bool) -> None:
+        """The straight way, so that traces come to what lies behind it."""
+        order_id = self._accept(buyer, lines)
+        self.drain(100)
+        self._agree()
+        order = self.paper.orders.get(order_id)
+        if order is not None and order.state == "reserved":
+            self._start(order, "open", True)
+            self._agree()
+            if pays:
+                payment_id = self.bank.asked[-1]
+                self._at_bank(payment_id, lambda account: account.capture(account.asked))
+                self._hear(self.news.pop())
+
+    # ------------------------------------------------------------ time, the sweeper, the outbox
+
+    @rule(minutes=st.sampled_from([1, 4, 11, 70, 25 * 60]))
+    def time_passes(self, minutes: int) -> None:
+        self._step(minutes * MINUTE)
+
+    @rule(mood=MOOD)
+    def sweep(self, mood: str) -> None:
+        self._step(mood=mood)
+        self.paper.sweep(mood)
         expire_due(self.db, VAULT, {"simulator": self.bank})
 
-    def cancel(self) -> None:
-        if order := self._some(*HOLDING_STATES):
-            try:
-                cancel_order(self.db, VAULT, order.account_id, order.order_id)
-            except IllegalMove:
-                assert self._is_frozen(order), self.done
+    @precondition(lambda self: self._orders(*HELD))
+    @rule(mood=MOOD)
+    def holds_run_out(self, mood: str) -> None:
+        self.time_passes(11)
+        self._agree()
+        self.sweep(mood)
 
-    def give_up(self) -> None:
-        if waiting := [entry for entry in self.counter.lane if entry.late is None]:
-            entry = self.dice.choice(waiting)
-            cancel_order(self.db, VAULT, entry.account_id, entry.order_id, entry)
-
-    def effects(self) -> None:
+    @precondition(lambda self: self.paper.effects)
+    @rule(mood=MOOD)
+    def carry_out(self, mood: str) -> None:
+        """What stands in the outbox, also what failed before."""
+        self._step(mood=mood)
+        self.paper.carry_out(mood)
+        self.db.run(make_effects_due)
         providers = {"simulator": self.bank}
         effects = {
             REFUND: refund_effect(self.db, VAULT, providers),
             CANCEL: cancel_effect(self.db, VAULT, providers),
         }
-        deliver_due(self.db, VAULT, effects)
+        deliver_due(self.db, VAULT, effects, limit=1_000)
 
-    def late(self) -> None:
-        """Money that came after its hold goes to the end of the lane, perhaps twice."""
-        mine = [one for one in late_entries(self.db) if one.sale_id == self.counter.sale.sale_id]
-        self.counter.lane += mine * self.dice.randint(1, 2)
+    @precondition(lambda self: self._payments("suspense"))
+    @rule()
+    def give_back_what_nobody_decided_on(self) -> None:
+        self._step()
+        self.paper.give_back_suspended()
+        give_back_suspended(self.db, VAULT)
+
+    @precondition(lambda self: self.paper.control != "running" or self.paper.now >= self.paper.closes)
+    @rule()
+    def return_unsold(self) -> None:
+        self._step()
+        self.paper.return_unsold()
+        return_unsold(self.db)
+
+    # ------------------------------------------------------------ operators
+
+    @precondition(lambda self: self._orders(*SOLD))
+    @rule(pick=PICK, amount=st.sampled_from([None, None, 1, 300, 1000]), stale=st.booleans())
+    def ask_for_a_refund(self, pick: int, amount: int | None, stale: bool) -> None:
+        order = self._order(pick, "paid", "fulfilling", "returned")
+        was = 0 if stale else None
+        wish = RefundWish(order.order_id, "why not", amount, was)
+        self._both(
+            lambda: self.paper.ask_refund(order.order_id, amount, was),
+            lambda: "taken" if ask_refund(self.db, VAULT, "op", wish) else "",
+        )
+
+    @precondition(lambda self: any(order.review for order in self.paper.orders.values()))
+    @rule(pick=PICK, step=st.sampled_from(list(ReviewStep)))
+    def settle_a_review(self, pick: int, step: ReviewStep) -> None:
+        order = one_of([one for one in self.paper.orders.values() if one.review], pick)
+        self._both(
+            lambda: self.paper.review(order.order_id, step.value),
+            lambda: settle_review(self.db, VAULT, "op", order.order_id, step, "so it is").verdict.value,
+        )
+
+    @precondition(lambda self: self._orders(*SOLD))
+    @rule(pick=PICK, action=st.sampled_from(list(GoodsAction)))
+    def move_goods(self, pick: int, action: GoodsAction) -> None:
+        order = self._order(pick, STEPS[action.value][0])
+        self._both(
+            lambda: self.paper.move_goods(order.order_id, action.value),
+            lambda: move_goods(self.db, "op", order.order_id, action, "so it is").value,
+        )
+
+    @rule(product=st.sampled_from(list(ITEMS)), allotted=st.integers(0, 9))
+    def set_the_allotment(self, product: str, allotted: int) -> None:
+        self._both(
+            lambda: self.paper.set_allotment(product, allotted),
+            lambda: set_allotment(self.db, "op", self.sale_id, product, allotted, "so it is") and "done",
+        )
+
+    @precondition(lambda self: self.paper.control != "running")
+    @rule(product=st.sampled_from(list(ITEMS)), change=st.sampled_from([-20_000, -1, 0, 7]))
+    def count_the_shelf(self, product: str, change: int) -> None:
+        self._both(
+            lambda: self.paper.adjust_shelf(product, change),
+            lambda: adjust_on_hand(self.db, "op", product, change, "counted") and "done",
+        )
+
+    @precondition(lambda self: self._orders(*HELD))
+    @rule(minutes=st.integers(1, 30))
+    def lengthen_holds(self, minutes: int) -> None:
+        params = {"minutes": minutes, "reason": "the bank is down"}
+        self._both(
+            lambda: self.paper.extend_holds(minutes),
+            lambda: act(self.db, "op", self.sale_id, Action.EXTEND_HOLDS, params).control.value,
+        )
+
+    @precondition(lambda self: len(self.paper.orders) > 3)
+    @rule(action=st.sampled_from([Action.CLOSE, Action.CANCEL]))
+    def end_the_sale(self, action: Action) -> None:
+        self._both(
+            lambda: self.paper.end_sale(action.value),
+            lambda: act(self.db, "op", self.sale_id, action).control.value,
+        )
 
     # ------------------------------------------------------------ the end
 
-    def settle(self) -> None:
-        """Everybody's time is over and every piece of news arrives; nothing is left to happen but what a person has to decide."""
+    def teardown(self) -> None:
+        if sys.exc_info()[0] is None:
+            self._come_to_rest()
+
+    def _come_to_rest(self) -> None:
+        """Nothing is left to happen, and the laws hold: the books add up, and money that is kept has its goods."""
+        assert reconcile(self.db) == []
         for _ in range(3):
-            for order in self._orders():
-                if order.state in HOLDING_STATES:
-                    self.counter.let_hold_run_out(order.order_id)
-            for payment_id in self.bank.accounts:
-                self._tell(payment_id)
-            while self.news:
-                self._deliver(*self.news.pop(self.dice.randrange(len(self.news))))
-            for what in ("late", "drain", "sweep", "effects"):
-                getattr(self, what)()
-            self.check()
-        act(self.db, "op", self.counter.sale.sale_id, Action.CANCEL)
-        self.check()
-        self._check_money()
-        allotted, held, sold = self.counter.stock()
-        assert allotted == held + sold, "what was not sold is back on the shelf"
-        frozen = {order.order_id for order in self._orders() if order.state in HOLDING_STATES}
-        assert all(self._is_frozen(order) for order in self._orders() if order.order_id in frozen), self.done
-
-    # ------------------------------------------------------------ the laws
-
-    def check(self) -> None:
-        """What holds at every moment."""
-        assert reconcile(self.db) == [], self.done
-        self._check_moves()
-        rows = self._orders()
-        held = self._units(rows, HOLDING_STATES)
-        sold = self._units(rows, SOLD_STATES)
-        allotted, *counted = self.counter.stock()
-        assert counted == [held, sold], self.done
-        assert held + sold <= allotted <= UNITS, self.done
-        numbers = [number for number, _ in self.counter.decided()]
-        assert numbers == list(range(1, len(numbers) + 1)), self.done
-
-    def _check_moves(self) -> None:
-        """Orders and payments went only where their tables lead."""
-        for row in self._orders():
-            before = OrderState(self.seen.get(row.order_id, OrderState.QUEUED))
-            assert _leads(ORDER_MOVES, before, OrderState(row.state)), (
-                row.order_id,
-                before,
-                row.state,
-                self.done,
-            )
-            self.seen[row.order_id] = row.state
-        for row in self._payments():
-            first = PaymentState(self.seen.get(row.payment_id, PaymentState.CREATED))
-            assert _leads(MOVES, first, PaymentState(row.state)), (
-                row.payment_id,
-                first,
-                row.state,
-                self.done,
-            )
-            self.seen[row.payment_id] = row.state
-
-    def _check_money(self) -> None:
-        """L7, between the bank's books and ours: kept money is one paid order, or waits for a person."""
-        states = {row.order_id: OrderState(row.state) for row in self._orders()}
-        keeping: dict[str, int] = {}
-        for row in self._payments():
-            account = self.bank.accounts[row.payment_id]
-            if row.state == PaymentState.SUSPENSE:
-                continue
-            assert row.refunded == account.refunded, (row, account, self.done)
-            if account.kept:
-                assert states[row.order_id] in SOLD_STATES, (row, account, self.done)
-                keeping[row.order_id] = keeping.get(row.order_id, 0) + 1
-        sold = {order_id for order_id, state in states.items() if state in SOLD_STATES}
-        assert keeping == dict.fromkeys(sold, 1), self.done
-
-    # ------------------------------------------------------------ small helpers
-
-    def _foretell(self) -> dict[str, tuple[str, str | None]]:
-        rows = self._orders()
-        free = self.counter.stock()[0] - self._units(rows, HOLDING_STATES | SOLD_STATES)
-        owned = {f"buyer{n}": 0 for n in range(BUYERS)}
-        for row in rows:
-            owned[row.account_id] += row.units if row.state in LIVE_STATES else 0
-        known = {row.order_id for row in rows}
-        waits = {one.lane_id: one for one in late_entries(self.db)}
-        told: dict[str, tuple[str, str | None]] = {}
-        for entry in self.counter.lane:
-            if entry.order_id in told or (
-                waits.get(entry.lane_id) is None if entry.late else entry.order_id in known
+            self.time_passes(25 * 60)
+            for payment_id in list(self.bank.accounts):
+                self._hear(self._news_of(payment_id))
+            for what in (
+                self.give_back_what_nobody_decided_on,
+                lambda: self.late_money_joins_the_lane(1),
+                lambda: self.drain(100),
+                lambda: self.sweep("open"),
+                lambda: self.carry_out("open"),
+                self.return_unsold,
             ):
-                continue
-            units = sum(line.quantity for line in entry.lines)
-            refused = (
-                "over_limit"
-                if owned[entry.account_id] + units > LIMIT
-                else "sold_out"
-                if units > free
-                else None
-            )
-            if refused is None:
-                owned[entry.account_id] += units
-                free -= units
-            word = (
-                ("paid" if entry.late else "reserved")
-                if refused is None
-                else "expired"
-                if entry.late
-                else "rejected"
-            )
-            told[entry.order_id] = (word, None if entry.late else refused)
-        return told
-
-    def _tell(self, payment_id: str) -> None:
-        self.news.append((f"evt-{self._event()}", payment_id, self.bank.accounts[payment_id].report()))
-
-    def _deliver(self, event_id: str, payment_id: str, report: Report) -> None:
-        facts = {
-            "reference": payment_id,
-            "amount": report.amount,
-            "currency": report.currency,
-            "refunded": report.refunded,
-        }
-        body = json.dumps({"type": f"payment.{report.fact}", "data": facts}).encode()
-        now = datetime.now(UTC)
-        headers = sign(event_id, int(now.timestamp()), body, read_secrets([SECRET]))
-        receive(self.db, VAULT, self.bank, headers, body, now=now)
-
-    def _event(self) -> str:
-        self.events += 1
-        return f"{self.counter.sale.slug}-{self.events}"
-
-    def _account(self, *facts: Fact) -> str | None:
-        found = [name for name, account in self.bank.accounts.items() if account.fact in facts]
-        return self.dice.choice(found) if found else None
-
-    def _some(self, *states: OrderState) -> Any:
-        found = [row for row in self._orders() if row.state in states]
-        return self.dice.choice(found) if found else None
-
-    def _is_frozen(self, order: Any) -> bool:
-        return any(row.order_id == order.order_id and row.state == "suspense" for row in self._payments())
-
-    def _orders(self) -> list[Any]:
-        query = (
-            select(orders, order_lines.c.quantity.label("units"))
-            .outerjoin(order_lines, order_lines.c.order_id == orders.c.order_id)
-            .where(orders.c.sale_id == self.counter.sale.sale_id)
-            .order_by(orders.c.order_id)
+                what()
+                self._agree()
+        assert reconcile(self.db) == []
+        assert not self._orders(*HELD), "nobody holds anything for ever"
+        assert not self._payments("created", "pending", "suspense", "refund_pending"), (
+            "no money hangs in the air"
         )
-        return list(self.db.read(lambda tx: tx.all(query)))
-
-    def _payments(self) -> list[Any]:
-        query = select(payments).where(payments.c.payment_id.in_(self.bank.accounts))
-        return list(
-            self.db.read(lambda tx: tx.all(query.order_by(payments.c.created_at, payments.c.payment_id)))
-        )
-
-    @staticmethod
-    def _units(rows: list[Any], states: frozenset[OrderState]) -> int:
-        return sum(row.units for row in rows if row.state in states)
+        for order in self.paper.orders.values():
+            mine = self.paper._of(order.order_id)
+            known = [one for one in mine if one.payment_id in self.bank.accounts]
+            kept = [one for one in known if self.bank.accounts[one.payment_id].kept]
+            wanted = 1 if order.state in SOLD and order.total else 0
+            # The bank gave money back by itself while the goods were out, or of another amount there was none at all.
+            gone = order.state in GOODS and any(one.state == "refunded" for one in mine)
+            nothing = any(one.pays and one.captured == 0 for one in mine)
+            assert len(kept) == (0 if gone or nothing else wanted), (order, kept)
 
 
-def _leads(moves: Any, start: Any, end: Any) -> bool:
-    """Whether `end` can be reached; one step of a trace may make several moves."""
-    reached, edge = {start}, {start}
-    while edge:
-        edge = {wanted for state in edge for wanted in moves[state]} - reached
-        reached |= edge
-    return end in reached
+def _cancelled(cancelled: Any) -> str:
+    return "asking" if cancelled.asking else str(cancelled.state.value)

@@ -73,15 +73,12 @@ def wear(page: Page, glass: Glass, face: str) -> None:
     expect(page.locator("[data-fill=number]")).to_have_text("1,482")
 
 
-@pytest.mark.parametrize(
-    ("width", "scheme", "locale"),
-    [(320, "light", "ko"), (320, "dark", "en"), (1280, "light", "en"), (1280, "dark", "ko")],
-)
+@pytest.mark.parametrize(("width", "scheme", "locale"), [(320, "dark", "ko"), (1280, "light", "en")])
 def test_every_face_is_accessible_and_fits(
     visit: Visit, witness: Witness, demo: RunningDemo, width: int, scheme: str, locale: str
 ) -> None:
     witness.foreseen = ("status of 429",)  # so many faces in a few seconds are many looks at one ticket
-    number = {320: 41, 1280: 43}[width] + (scheme == "dark")
+    number = {320: 41, 1280: 43}[width]
     page, glass = in_line(
         visit, demo, number, width=width, color_scheme=scheme, locale=locale, reduced_motion="reduce"
     )

@@ -55,9 +55,9 @@ def begin(work: Runtime, number: int, key: str = "key") -> str:
     return start_payment(work.db, work.vault, work.providers, wish).payment_id
 
 
-def hear(work: Runtime, payment_id: str, kind: str = "succeeded") -> Verdict:
+def hear(work: Runtime, payment_id: str, kind: str = "succeeded", refunded: int = 0) -> Verdict:
     """The provider tells of a payment."""
-    data = {"reference": payment_id, "amount": 1000, "currency": "KRW", "refunded": 0}
+    data = {"reference": payment_id, "amount": 1000, "currency": "KRW", "refunded": refunded}
     body = json.dumps({"type": f"payment.{kind}", "data": data}).encode()
     now = datetime.now(UTC)
     headers = sign(f"evt-{kind}-{payment_id}", int(now.timestamp()), body, read_secrets([SECRET]))
@@ -219,3 +219,22 @@ def test_when_the_sale_is_long_over_late_money_goes_back_without_a_lane(work: Ru
     take_in_late(work)
     assert standing(work, 0, payment_id) == ("expired", "refund_pending", "late_success")
     assert refunds(work) == 1
+
+
+@pytest.mark.parametrize("free", [True, False])
+def test_a_part_that_goes_back_while_the_rest_waits_leaves_the_rest_in_its_turn(
+    work: Runtime, redis_sync: redis.Redis, free: bool
+) -> None:
+    payment = pay_late(work)
+    assert hear(work, payment, "refunded", refunded=300) is Verdict.PARTIALLY_REFUNDED
+    assert_books(work)
+    if not free:
+        accept(redis_sync, [UNITS])
+    take_in_late(work)
+    drain(work, SALE)
+    if free:
+        assert standing(work, 0, payment) == ("paid", "partially_refunded", None)
+    else:
+        assert standing(work, 0, payment) == ("expired", "refund_pending", "late_success")
+    assert late_entries(work.db) == []
+    assert_books(work)

@@ -22,6 +22,7 @@ from shop.payments.rules import (
     StaleRefund,
     Verdict,
 )
+from shop.stock.reconcile import reconcile
 from shop.storage.database import Database
 from shop.storage.tables import audit, outbox
 from tests.till import API_KEY, BUYER, SECRET, TOTAL, UNITS, VAULT, Paper, Till
@@ -216,3 +217,73 @@ def test_goods_go_out_arrive_and_come_back_step_by_step(till: Till, bank: Bank) 
     assert (till.states(order), till.stock()) == (("refunded", ["refunded"]), (0, 0))
     steps = [action for action, _ in audited(till)]
     assert steps == ["fulfil", "ship", "deliver", "refuse-return", "accept-return", "refund"]
+
+
+# ---------------------------------------------------------------- found by the model: news that cross each other
+
+
+def test_what_comes_back_from_outside_beside_a_part_that_was_asked_for_ends_the_order_once(
+    till: Till, bank: Bank
+) -> None:
+    order, payment = paid(till)
+    ask(till, order, amount=1_000)
+    assert till.hear("refunded", payment, refunded=TOTAL + 1) is Verdict.REVIEW, "more than was paid"
+    assert till.states(order) == ("paid", ["refund_pending"])
+    assert till.hear("refunded", payment, refunded=TOTAL) is Verdict.REFUNDED
+    assert (till.states(order), till.stock()) == (("refunded", ["refunded"]), (0, 0))
+    carry_out(till, bank)
+    assert bank.back(payment) == 0, "it was all back before"
+    till.assert_money_and_stock_agree()
+
+
+def test_a_second_payment_on_its_way_back_does_not_end_an_order_whose_own_refund_is_not_through(
+    till: Till, bank: Bank
+) -> None:
+    order = till.order()
+    first = till.open_attempt(order)
+    till.hear("failed", first)
+    second = till.open_attempt(order)
+    for payment in (second, first):
+        till.hear("succeeded", payment)
+    assert till.states(order) == ("paid", ["refund_pending", "succeeded"])
+    ask(till, order)
+    assert till.hear("refunded", first, refunded=TOTAL) is Verdict.REFUNDED
+    assert till.states(order) == ("refunding", ["refunded", "refund_pending"])
+    assert till.stock() == (0, UNITS)
+    bank.refuses = True
+    carry_out(till, bank)
+    assert till.states(order) == ("paid", ["refunded", "succeeded"]), (
+        "the money is still here, and so are the goods"
+    )
+    till.assert_money_and_stock_agree()
+
+
+def test_goods_that_come_back_after_their_money_went_by_itself_are_free_again(till: Till) -> None:
+    order, payment = paid(till)
+    move_goods(till.db, "op", order, GoodsAction.FULFIL)
+    assert till.hear("refunded", payment, refunded=TOTAL) is Verdict.REVIEW
+    assert (till.states(order), till.stock()) == (("fulfilling", ["refunded"]), (0, UNITS))
+    assert reconcile(till.db) == [], "the books say what happened; what to do is for a person"
+    move_goods(till.db, "op", order, GoodsAction.SHIP)
+    with pytest.raises(IllegalMove, match="order cannot move from shipped to refunding"):
+        ask(till, order)
+    move_goods(till.db, "op", order, GoodsAction.DELIVER)
+    request_return(till.db, BUYER, order)
+    move_goods(till.db, "op", order, GoodsAction.ACCEPT_RETURN)
+    ask(till, order)
+    assert (till.states(order), till.stock()) == (("refunded", ["refunded"]), (0, 0))
+    assert reconcile(till.db) == []
+
+
+def test_another_amount_may_be_nothing_at_all_or_partly_back_already(till: Till, bank: Bank) -> None:
+    nothing, less = till.order(), till.order()
+    empty, short = till.open_attempt(nothing), till.open_attempt(less)
+    assert till.hear("succeeded", empty, amount=0) is Verdict.SUSPENDED
+    assert till.hear("succeeded", short, amount=TOTAL - 1) is Verdict.SUSPENDED
+    assert till.hear("refunded", short, amount=TOTAL - 1, refunded=1_000) is Verdict.PARTIALLY_REFUNDED
+    settle_review(till.db, VAULT, "op", nothing, ReviewStep.RETURN, "nothing came")
+    settle_review(till.db, VAULT, "op", less, ReviewStep.ACCEPT, "a rebate")
+    carry_out(till, bank)
+    assert till.states(nothing) == ("reserved", ["refunded"]), "it does not wait for ever"
+    assert till.states(less) == ("paid", ["partially_refunded"])
+    assert reconcile(till.db) == []

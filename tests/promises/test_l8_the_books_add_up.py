@@ -175,7 +175,7 @@ DAMAGES: dict[str, tuple[Callable[[], Executable], set[tuple[str, str]]]] = {
     ),
     "a payment": (
         lambda: update(payments).values(state="failed"),
-        {("payments", "captured payments")},
+        {("payments", "captured payments"), ("payments", "captured")},
     ),
     "a second payment": (
         lambda: insert(payments).from_select(
@@ -187,6 +187,34 @@ DAMAGES: dict[str, tuple[Callable[[], Executable], set[tuple[str, str]]]] = {
     "a lane": (
         lambda: update(lanes).where(lanes.c.seq == 3).values(seq=4),
         {("lanes", "seq")},
+    ),
+    "a pass": (
+        lambda: update(orders).where(orders.c.order_id == "order-00002").values(pass_claim=None),
+        {("orders", "pass_claim")},
+    ),
+    "a hold": (
+        lambda: update(orders).where(orders.c.order_id == "order-00001").values(hold_expires_at=None),
+        {("orders", "hold_expires_at")},
+    ),
+    "a price that was paid": (
+        lambda: update(payments).values(captured=999),
+        {("payments", "captured")},
+    ),
+    "a price that was asked": (
+        lambda: update(payments).values(amount=999),
+        {("payments", "amount"), ("payments", "captured")},
+    ),
+    "a refund": (
+        lambda: update(payments).values(refunded=1),
+        {("payments", "refunded")},
+    ),
+    "a refund that nobody carries out": (
+        lambda: update(payments).values(state="refund_pending", refund_until=1000),
+        {("outbox", "effect")},
+    ),
+    "a payment of nobody": (
+        lambda: update(payments).values(order_id="order-00009"),
+        {("payments", "order_id"), ("payments", "captured payments")},
     ),
     "a seq": (
         lambda: update(orders).where(orders.c.order_id == "order-00003").values(seq=7),
@@ -200,9 +228,16 @@ BEYOND_REPAIR: dict[str, set[tuple[str, str]]] = {
     "a paid order's state": {("orders", "state")},
     "a line": {("orders", "total")},
     "a price": {("orders", "total")},
-    "a payment": {("payments", "captured payments")},
+    "a payment": {("payments", "captured payments"), ("payments", "captured")},
     "a second payment": {("payments", "captured payments")},
     "a seq": {("lanes", "seq")},
+    "a pass": {("orders", "pass_claim")},
+    "a hold": {("orders", "hold_expires_at")},
+    "a price that was paid": {("payments", "captured")},
+    "a price that was asked": {("payments", "amount"), ("payments", "captured")},
+    "a refund": {("payments", "refunded")},
+    "a refund that nobody carries out": {("outbox", "effect")},
+    "a payment of nobody": {("payments", "order_id"), ("payments", "captured payments")},
 }
 
 
@@ -217,7 +252,7 @@ def test_reconcile_names_the_table_the_row_and_the_field_that_is_off(busy: Count
     damage(busy, statement())
     found = reconcile(busy.db)
     assert {(one.table, one.field) for one in found} == expected
-    touched = ("order-0000", str(busy.sale.items[0].sale_item_id), busy.sale.sale_id)
+    touched = ("order-0000", "pay-order-0000", str(busy.sale.items[0].sale_item_id), busy.sale.sale_id)
     for one in found:
         assert any(part in one.row for part in touched), one
         assert str(one.found) in str(one)

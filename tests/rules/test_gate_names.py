@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firstcome_gate import names
+from firstcome_gate import names, nonce
 
 GATEWAY = Path(__file__).parents[2] / "gateway"
 NAMES = st.text("abcdefXYZ019_-", min_size=1, max_size=12)
@@ -38,6 +38,7 @@ def test_every_cookie_of_the_gateway_is_kept_from_the_sites() -> None:
     assert {"ticket_", "pass_", "receipt_", "return_", "start_", "pending"} <= found
     for name in found:
         assert names.is_ours(f"__Host-{name}{'0' if name.endswith('_') else ''}", secure=True), name
+    assert names.is_ours(names.cookie_name(nonce.COOKIE, secure=True), secure=True)
     assert names.is_ours("session", secure=False)
     assert names.is_ours("__Host-operator", secure=True)
 
