@@ -53,14 +53,27 @@ class Journal:
             return list(self._orders)
 
 
-def recovery_s(orders: Iterable[Seen], blow: float) -> float:
-    """The longest that a buyer waited from the blow on, in seconds, as long as anybody had to: the time until all was well again.
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """How long until all was well again: the longest that a buyer waited from the blow on, in seconds."""
 
-    From sending the order to its decision, and from paying to the paid order; of what had begun before the blow, the part after it.
-    """
-    waits = [(seen.sent_at, seen.decided_at) for seen in orders]
-    waits += [(seen.pressed_at, seen.paid_at) for seen in orders if seen.pressed_at is not None]
-    return max((until - max(since, blow) for since, until in waits if until and until > blow), default=0.0)
+    decided_s: float  # from sending an order to its decision
+    paid_s: float  # from paying at the provider to the paid order
+
+
+def recovery(orders: Iterable[Seen], blow: float) -> Recovery:
+    """Of what had begun before the blow, the part after it counts."""
+    orders = list(orders)
+    return Recovery(
+        decided_s=_longest(((seen.sent_at, seen.decided_at) for seen in orders), blow),
+        paid_s=_longest(((seen.pressed_at, seen.paid_at) for seen in orders), blow),
+    )
+
+
+def _longest(waits: Iterable[tuple[float | None, float | None]], blow: float) -> float:
+    return max(
+        (until - max(since, blow) for since, until in waits if since and until and until > blow), default=0.0
+    )
 
 
 def overtaken(orders: Iterable[Seen], seqs: dict[str, int]) -> int:

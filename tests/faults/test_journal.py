@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.faults.journal import Seen, overtaken, recovery_s
+from tests.faults.journal import Recovery, Seen, overtaken, recovery
 
 BLOW = 100.0
 
@@ -45,12 +45,12 @@ def test_recovery_is_the_longest_wait_for_a_decision_counted_from_the_blow() -> 
     fresh = seen(lane=1, sent=101.0, accepted=103.0, decided=105.5)
     quick = seen(sent=150.0, accepted=150.1, decided=150.2)
     over = seen(sent=50.0, accepted=51.0, decided=99.0)
-    assert recovery_s([waited, quick, over], BLOW) == pytest.approx(3.0)
-    assert recovery_s([waited, fresh, quick], BLOW) == pytest.approx(4.5)
-    assert recovery_s([over], BLOW) == 0
+    assert recovery([waited, quick, over], BLOW) == Recovery(3.0, 0.0)
+    assert recovery([waited, fresh, quick], BLOW) == Recovery(4.5, 0.0)
+    assert recovery([over], BLOW) == Recovery(0.0, 0.0)
 
 
-def test_recovery_includes_payments_that_had_to_wait() -> None:
+def test_payments_that_had_to_wait_are_told_apart() -> None:
     paid = seen(sent=1.0, accepted=2.0, decided=3.0)
     paid.pressed_at, paid.paid_at = 99.0, 107.0
-    assert recovery_s([paid], BLOW) == pytest.approx(7.0)
+    assert recovery([paid], BLOW) == Recovery(0.0, 7.0)
