@@ -92,12 +92,13 @@ class PatientBuyer:
         """The whole way to its end."""
         with self._client:
             admission = self.admission()
-            if admission is None:
-                return End.TOO_LATE
-            self._signal.wait(WITHIN_S)
-            if not self.order(admission) or self.decided()["state"] == "rejected":
-                return End.TOO_LATE
-            return self._settle()
+            if admission is not None:
+                self._signal.wait(WITHIN_S)
+                if self.order(admission) and self.decided()["state"] != "rejected":
+                    return self._settle()
+            # Else a unit that comes back would wait for somebody who is gone, place or pass in hand.
+            self.insist("DELETE", self._ticket, 204)
+            return End.TOO_LATE
 
     # ------------------------------------------------------------ the line
 
