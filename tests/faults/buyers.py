@@ -96,8 +96,7 @@ class PatientBuyer:
                 self._signal.wait(WITHIN_S)
                 if self.order(admission) and self.decided()["state"] != "rejected":
                     return self._settle()
-            # Else a unit that comes back would wait for somebody who is gone, place or pass in hand.
-            self.insist("DELETE", self._ticket, 204)
+            self._leave()
             return End.TOO_LATE
 
     # ------------------------------------------------------------ the line
@@ -124,6 +123,17 @@ class PatientBuyer:
             "DELETE", self._ticket, 204
         )  # else a unit that comes back would wait for somebody who is gone
         return None
+
+    def _leave(self) -> None:
+        """Give place and pass back: else a unit that a cancellation frees would wait for somebody who is gone.
+
+        Who was rejected a moment ago still has an order for the line, until it has heard of the decision.
+        """
+
+        def left() -> bool:
+            return self.insist("DELETE", self._ticket, 204, 409).get("code") != "order_open"
+
+        eventually(left, "the line has heard that the order is no more", WITHIN_S)
 
     # ------------------------------------------------------------ the order
 
