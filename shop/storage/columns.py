@@ -5,7 +5,7 @@ Knows SQLAlchemy and nothing of the shop.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, Integer, LargeBinary, String
@@ -25,7 +25,7 @@ def to_millis(moment: datetime) -> int:
 
 def from_millis(millis: int) -> datetime:
     """The aware UTC datetime of unix milliseconds."""
-    return datetime.fromtimestamp(millis / 1000, tz=UTC)
+    return EPOCH + timedelta(milliseconds=millis)
 
 
 class Instant(TypeDecorator[datetime]):
