@@ -25,7 +25,6 @@ SEED = int(os.environ.get("SEED") or 0)
 
 @pytest.fixture
 async def runner(redis_server: PrivateRedis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runner]:
-    monkeypatch.setattr("waiting_room.collector.source", source_with_a_clock_of_its_own)
     for name, value in (("PAGE", drawing.PAGE), ("NUMBERED_AT_ONCE", drawing.AT_ONCE), ("SLICE_S", -1.0)):
         monkeypatch.setattr(f"waiting_room.drawing.{name}", value)  # a lobby of a few needs many steps
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
@@ -90,7 +89,7 @@ SLIPS = [
 
 
 @pytest.mark.timeout(0)
-async def test_a_slip_in_any_script_is_noticed(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slip_in_any_script_is_noticed(runner: Runner) -> None:
     for script, right, _ in SLIPS:
         text = scripts.source("look" if script == "_shared" else script)
         assert right in text, f"{script}.lua has changed: {right!r} is not there any more"
@@ -100,8 +99,7 @@ async def test_a_slip_in_any_script_is_noticed(runner: Runner, monkeypatch: pyte
         def slipped(name: str, right: str = right, wrong: str = wrong) -> str:
             return source_with_a_clock_of_its_own(name).replace(right, wrong)
 
-        monkeypatch.setattr("waiting_room.collector.source", slipped)
-        trying = Runner(runner.client, runner.raw, beside=8)
+        trying = Runner(runner.client, runner.raw, beside=8, source=slipped)
         if await trying.first_found(iter(range(150))) is None:
             unnoticed.append((script, right, wrong))
     assert not unnoticed, "\n".join(map(str, unnoticed))

@@ -71,7 +71,7 @@ class Buyer:
 
 
 class Trial:
-    """A sale on both sides. `client` gives text, `raw` bytes; the collector's source must be the one of this module."""
+    """A sale on both sides. `client` gives text, `raw` bytes; the room's source must be the one of scripts.py."""
 
     def __init__(self, client: Redis, raw: Redis, room: Room, eyes: Collector) -> None:
         self.client, self.raw, self.room, self.eyes = client, raw, room, eyes
