@@ -310,6 +310,8 @@ class Market(Stall):
         assert reconcile(self.db) == []
         for _ in range(3):
             self.time_passes(25 * 60)
+            while self.news:  # nothing stays unsaid
+                self._hear(self.news.pop(0))
             for payment_id in list(self.bank.accounts):
                 self._hear(self._news_of(payment_id))
             for what in (
