@@ -21,6 +21,7 @@ from litestar.di import Provide
 from firstcome import clients, wiring
 from firstcome.settings import Settings
 from gateway import health, problems
+from gateway.announcing import Burst
 from gateway.api import accounts, cart, gate, keys, line, orders, payments, products, sales
 from gateway.api import draws as api_draws
 from gateway.api import fairness as api_fairness
@@ -38,7 +39,7 @@ from gateway.identity import Sessions, guard_changes
 from gateway.metrics import Metrics
 from gateway.networks import Networks
 from gateway.pages.routes import page_routes, problem_page
-from gateway.reading import JsonBody, PatientRequest
+from gateway.reading import LARGEST_BODY, JsonBody, PatientRequest
 from gateway.rehearsing import Rehearsals
 from gateway.security import Layer
 from gateway.services import Services
@@ -58,7 +59,6 @@ from workers.lanes import Doorbell, LaneReader, Lanes
 
 log = structlog.get_logger(__name__)
 
-LARGEST_BODY = 65_536
 # The room sends its questions together over a few; the others are for orders, which may arrive all at once.
 REDIS_CONNECTIONS = 512
 LAY_DOWN_METRICS_EVERY_S = 1.0
@@ -84,7 +84,9 @@ def create_app(settings: Settings) -> Litestar:
         lifespan=[_lifespan],
         logging_config=None,
     )
-    crowd = {asked: partial(answerer, services) for asked, answerer in line.CROWD.items()}
+    crowd = {
+        asked: partial(answerer, services) for asked, answerer in (*line.CROWD.items(), *orders.CROWD.items())
+    }
     onward = [settings.simulator_url, *settings.gate_sites]
     app.asgi_handler = Layer(app.asgi_handler, settings, services.metrics, onward, crowd)
     return app
@@ -123,6 +125,7 @@ def build_services(settings: Settings) -> Services:
     kit = wiring.account_kit(settings)
     receipts = derive("receipt")
     draws = Draws(kit.vault)
+    bells = Bells(Doorbell(rq_redis))
     services = Services(
         settings=settings,
         db=db,
@@ -138,7 +141,8 @@ def build_services(settings: Settings) -> Services:
             slot_grace_s=settings.slot_grace_s,
         ),
         lane_reader=LaneReader(redis_sync),
-        bells=Bells(Doorbell(rq_redis)),
+        bells=bells,
+        burst=Burst(redis_sync, db, bells),
         vault=kit.vault,
         kit=kit,
         sessions=Sessions(derive("session"), derive("csrf")),
@@ -217,6 +221,7 @@ async def _close(services: Services) -> None:
     """Let go of everything. What was accepted is kept by the stores."""
     services.hashing.shutdown(wait=False, cancel_futures=True)
     services.payments.shutdown(wait=False, cancel_futures=True)
+    services.burst.close()
     services.bells.close()
     services.snapshot.close()
     services.metrics.take_away()

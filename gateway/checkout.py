@@ -60,15 +60,16 @@ async def place_order(
 
     Raises UnknownSale, NotAdmitted, BadFields, and every refusal of `workers.lanes` (nothing was used up).
     """
-    sale = await services.snapshot.find(slug)
+    sale = services.snapshot.known(slug) or await services.snapshot.find(slug)
     lines = _lines(order, {item.product_id: item.price for item in sale.items})
+    body_hash = fingerprint(lines, order.address_id)
     key = services.order_id_keys.by_id[sale.ticket_key_id]
     order_id = order_id_for(key, sale.sale_id, principal.subject_id, idempotency_key)
     try:
         admission = _admission(services, sale, principal, pass_token)
     except NotAdmitted:
         entry = await services.lanes.peek(sale.sale_id, order_id)
-        if entry is None or entry.fingerprint != fingerprint(lines, order.address_id):
+        if entry is None or entry.fingerprint != body_hash:
             raise
         return Placed(_accepted_body(services, entry), replayed=True)
     accepted = await services.lanes.accept(
@@ -80,7 +81,7 @@ async def place_order(
             pass_exp_ms=admission.exp * 1000,
             lines=lines,
             address_id=order.address_id,
-            fingerprint=fingerprint(lines, order.address_id),
+            fingerprint=body_hash,
             receipt_key=services.receipt_keys.active,
             good_until_ms=good_until_ms(sale.closes_at),
         )

@@ -11,8 +11,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from math import ceil
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.bodies.line import EstimateBody, LineBody, PassBody, ReasonBody, TicketBody
 from gateway.identity import Principal, require_verified
@@ -26,11 +29,11 @@ from waiting_room.refusals import InvalidToken, NoTicket, RoomUnavailable
 if TYPE_CHECKING:
     from gateway.services import Services
     from gateway.snapshot import SaleView
+    from waiting_room.estimate import Reason
     from waiting_room.place import Place
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(msgspec.Struct, frozen=True, gc=False):
     """Whose place it is: the ticket id, and the ticket that was shown, if a valid one was. `device`: the ticket of a device whose
     place is to move to this account first.
     """
@@ -321,8 +324,13 @@ def _estimate(place: Place) -> EstimateBody | None:
     found = place.estimate
     reason = None
     if found.reason is not None:
-        reason = ReasonBody(code=found.reason, at=moment(found.reason_at_ms) or datetime.now(UTC))
+        reason = _reason(found.reason, found.reason_at_ms or int(time.time()) * 1000)
     return EstimateBody(low_s=found.low_s, high_s=found.high_s, reason=reason)
+
+
+@lru_cache(maxsize=1024)  # the same few for everybody in line
+def _reason(code: Reason, at_ms: int) -> ReasonBody:
+    return ReasonBody(code=code, at=moment(at_ms))
 
 
 def _be_back_by(place: Place, now: datetime) -> datetime | None:

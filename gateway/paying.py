@@ -76,8 +76,7 @@ def callback(
     """
     named = provider_named(services.providers, provider)
     settled = receive(services.db, services.vault, named, headers, body, now=datetime.now(UTC))
-    announce_ended(services, settled.ended, settled.sale_ids)
-    services.bells.outbox()
+    services.burst.announce(settled)
     status = 202 if settled.verdict is Verdict.UNKNOWN_PAYMENT else 200
     return CallbackTaken(verdict=settled.verdict), status
 

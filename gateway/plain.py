@@ -1,6 +1,6 @@
 """Answering in plain ASGI, on the paths that a whole crowd asks all the time.
 
-Such a path has an *answerer*: from the request's scope to an `Answer`, or a refusal. The outermost layer asks it before Litestar sees
+Such a path has an *answerer*: from the request to an `Answer`, or a refusal. The outermost layer asks it before Litestar sees
 the request (security.py). A handler that documents the path carries `middleware=[plain(answerer)]`, so that the same answer is given
 to whatever reaches it in another way, such as with another spelling of the path.
 """
@@ -30,15 +30,21 @@ class Answer(NamedTuple):
     body: bytes = b""
 
 
-Answerer = Callable[["Services", str, Scope], Awaitable[Answer]]
-"""(services, the sale's slug, the request's scope) -> the answer."""
+Answerer = Callable[["Services", str, Scope, Receive], Awaitable[Answer]]
+"""(services, the sale's slug, the request's scope, where its body comes from) -> the answer."""
+
+# What answers mostly carry.
+JSON: Header = (b"content-type", b"application/json")
+NO_STORE: Header = (b"cache-control", b"no-store")
 
 
 def plain(answerer: Answerer) -> Callable[..., Serve]:
     """A middleware that answers by itself; the handler behind it is never called."""
 
-    async def serve(scope: Scope, _receive: Receive, send: Send) -> None:
-        await send_answer(send, await answerer(services_of(scope), scope["path_params"]["sale"], scope))
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        await send_answer(
+            send, await answerer(services_of(scope), scope["path_params"]["sale"], scope, receive)
+        )
 
     return instead(serve)
 

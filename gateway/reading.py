@@ -15,13 +15,16 @@ from litestar import Request
 from litestar.datastructures import FormMultiDict
 from litestar.dto import AbstractDTO
 from litestar.exceptions import InternalServerException
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 from litestar.typing import FieldDefinition
 
 from gateway.bodies.problems import FieldFault
+from gateway.plain import Receive
 from gateway.refusals import BadFields, UnreadableBody, WrongMediaType
 
 T = TypeVar("T")
 
+LARGEST_BODY = 65_536
 _MOST_FAULTS = 50
 
 
@@ -32,6 +35,22 @@ def read_json(raw: bytes, kind: type[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UnreadableBody("the body is not JSON in UTF-8") from error
     return check(value, kind)
+
+
+async def receive_json(receive: Receive, content_type: str, kind: type[T]) -> T:
+    """The body of a request in plain ASGI, as a handler that takes `data` would get it; the same refusals."""
+    require_json(content_type)
+    parts, size, more = [], 0, True
+    while more:
+        event = await receive()
+        if event["type"] != "http.request":
+            raise UnreadableBody("the body did not arrive whole")
+        parts.append(event.get("body", b""))
+        size += len(parts[-1])
+        if size > LARGEST_BODY:
+            raise RequestEntityTooLarge
+        more = event.get("more_body", False)
+    return read_json(b"".join(parts), kind)
 
 
 class PatientRequest(Request[Any, Any, Any]):
@@ -145,7 +164,7 @@ class JsonBody(AbstractDTO[T]):
             cls._kinds[handler_id] = field_definition.annotation
 
     def decode_bytes(self, value: bytes) -> Any:
-        _require_json(self.asgi_connection.headers.get("content-type", ""))
+        require_json(self.asgi_connection.headers.get("content-type", ""))
         return read_json(value, self._kinds[self.asgi_connection.route_handler.handler_id])
 
     @classmethod
@@ -168,7 +187,8 @@ class JsonBody(AbstractDTO[T]):
         return False
 
 
-def _require_json(content_type: str) -> None:
+def require_json(content_type: str) -> None:
+    """Raises WrongMediaType for what is not JSON."""
     media_type = content_type.partition(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
         raise WrongMediaType("send the body as application/json")

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from gateway.plain import Answer, Header, Scope
+from gateway.plain import Answer, Header, Receive, Scope
 from gateway.problems import problem_answer
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gateway.metrics import Metrics
 
 Headers = list[Header]
-CrowdAnswer = Callable[[str, Scope], Awaitable[Answer]]
+CrowdAnswer = Callable[[str, Scope, Receive], Awaitable[Answer]]
 
 CROWD_PATH = "/api/v1/sales/"
 
@@ -86,7 +86,7 @@ class Layer:
             slug, _, last = scope["path"][len(CROWD_PATH) :].partition("/")
             answerer = self._crowd.get((scope["method"], last))
             if answerer is not None and slug:
-                await self._answer(answerer, slug, last, scope, send, begun)
+                await self._answer(answerer, slug, last, scope, receive, send, begun)
                 return
         scope["headers"] = self._believable(scope)
         asked = scope["method"]
@@ -112,7 +112,14 @@ class Layer:
             self._metrics.count(route, method, status, time.perf_counter() - begun)
 
     async def _answer(
-        self, answerer: CrowdAnswer, slug: str, last: str, scope: Any, send: Any, begun: float
+        self,
+        answerer: CrowdAnswer,
+        slug: str,
+        last: str,
+        scope: Any,
+        receive: Receive,
+        send: Any,
+        begun: float,
     ) -> None:
         """Answer without the application."""
         method = scope["method"]
@@ -121,7 +128,7 @@ class Layer:
         ):  # a poll is the same wherever it comes from, and reads no header that names a user
             scope["headers"] = self._believable(scope)
         try:
-            status, headers, body = await answerer(slug, scope)
+            status, headers, body = await answerer(slug, scope, receive)
         except Exception as error:  # noqa: BLE001 - refusals and faults alike are told as problems
             status, headers, body = problem_answer(error, scope["path"])
         start = [*headers, *self._dress(headers)]

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis as AsyncRedis
 
     from firstcome.settings import Settings
+    from gateway.announcing import Burst
     from gateway.bells import Bells
     from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, LetterLimiter, PollLimiter
     from gateway.draws import Draws
@@ -69,6 +70,7 @@ class Services:
     lanes: Lanes
     lane_reader: LaneReader
     bells: Bells
+    burst: Burst
     vault: Vault
     kit: AccountKit
     sessions: Sessions

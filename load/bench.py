@@ -23,7 +23,7 @@ import structlog
 from firstcome.processes.serving import allow_many_connections
 from load.figures import Figure, line_of, write
 from load.generator import GeneratorFault
-from load.rows import checkout, depth, joins, lanes, line, polls, settling
+from load.rows import checkout, depth, draws, joins, lanes, line, polls, settling
 
 RESULTS = Path(__file__).with_name("results") / "bench.json"
 
@@ -37,6 +37,7 @@ PARTS: dict[str, Callable[[float], Iterator[Figure]]] = {
     "recovery": joins.recovery,
     "depth": depth.polls_and_depth,
     "tick": depth.ticks_and_memory,
+    "draw": draws.opening,
     "lane": lanes.against_other_ways,
     "lanes": lanes.two_against_one,
     "accept": checkout.against_round_trip,

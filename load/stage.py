@@ -30,6 +30,7 @@ from load.children import Child
 from shop.accounts.rules import Kind
 from shop.accounts.sessions import SignedIn
 from shop.sales.create import create_sale
+from shop.sales.draws import MakeDraw
 from shop.sales.line import next_block
 from shop.sales.reading import Sale
 from shop.sales.rules import ItemDraft, SaleDraft
@@ -149,7 +150,7 @@ class Stage:
 
     # ------------------------------------------------------------ a sale and its people
 
-    def open_sale(self, *, units: int = 1_000_000, **changes: Any) -> Sale:
+    def open_sale(self, *, units: int = 1_000_000, make_draw: MakeDraw | None = None, **changes: Any) -> Sale:
         """An open FIFO sale of one product. By default hardly anybody is called, so that a line stays as it is."""
         now = self.db.read(lambda tx: tx.now)
         draft: dict[str, Any] = {
@@ -168,18 +169,19 @@ class Stage:
             SaleDraft(**(draft | changes)),
             ticket_key_id=self.settings.keyring.active,
             min_turn_window_s=self.settings.turn_floor_s,
+            make_draw=make_draw,
         )
 
-    def await_line(self, sale: Sale) -> None:
+    def await_line(self, sale: Sale, phase: str = "open") -> None:
         """Until the sale's line takes joins; needs `serve` and `admit`."""
         url = f"http://127.0.0.1:{self.port}/api/v1/sales/{sale.slug}/line"
 
         def open_without_hold() -> bool:
             answer = httpx.get(url, timeout=5, trust_env=False)
             line = answer.json() if answer.is_success else {}
-            return line.get("phase") == "open" and line.get("hold") is None
+            return line.get("phase") == phase and line.get("hold") is None
 
-        await_true(open_without_hold, f"the line of {sale.slug} is open")
+        await_true(open_without_hold, f"the line of {sale.slug} is {phase}")
 
     @cached_property
     def sessions(self) -> Sessions:

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import redis
 from redis.asyncio import Redis
 
@@ -54,6 +55,7 @@ class Stage:
         self._fates = dict.fromkeys(self._buyers, Fate.TOO_LATE)
         self._due: list[tuple[int, int, str, str]] = []
         self._planned = 0
+        self._beats = 0
         self._waits: dict[str, int] = {}
         self._lapsed: set[str] = set()
         self._counts: Counter[str] = Counter()
@@ -105,11 +107,7 @@ class Stage:
         while second < self._plan.lasts_s:
             second += 1
             await self._happen(second * TICK_MS)
-            allowed = allowance(reply, carry, TICK_MS, BacklogLimits())
-            reply = await self._beat(second, allowed)
-            carry = carry_over(
-                allowed.budget, reply.calls, open_gate=reply.gate == "open", waiting=reply.waiting
-            )
+            reply, carry = await self._tick(reply, carry)
             await self._read_log(reply.calls_logged, second * TICK_MS)
             self._note(second, reply)
             if self._till.sold >= self._plan.stock:
@@ -120,9 +118,24 @@ class Stage:
                 break
         return self._outcome(second, end)
 
-    async def _beat(self, second: int, allowed: Allowance) -> TickReply:
-        dt_ms = TICK_MS if second else 0
-        reply = await self._room.tick(self._sale_id, LEADER, Beat(f"beat{second}", dt_ms, LEASE_MS, allowed))
+    async def _tick(self, before: TickReply, carry: float) -> tuple[TickReply, float]:
+        """One second of calls, in as many steps as it takes: the last reply with the calls of all, and what is carried over."""
+        last, dt_ms, calls = before, TICK_MS, 0
+        while True:
+            allowed = allowance(last, carry, dt_ms, BacklogLimits())
+            last, dt_ms = await self._beat(dt_ms, allowed), 0
+            calls += last.calls
+            gate_open = last.gate == "open"
+            carry = carry_over(
+                allowed.budget, last.calls, open_gate=gate_open, waiting=last.waiting, more=last.more
+            )
+            if not last.more:
+                return msgspec.structs.replace(last, calls=calls), carry
+
+    async def _beat(self, dt_ms: int, allowed: Allowance) -> TickReply:
+        self._beats += 1
+        beat = Beat(f"beat{self._beats}", dt_ms, LEASE_MS, allowed)
+        reply = await self._room.tick(self._sale_id, LEADER, beat)
         if not isinstance(reply, TickReply):
             raise RehearsalFault(f"the rehearsal's line stands still: {reply.value}")
         return reply

@@ -82,6 +82,7 @@ class Till:
     db: Database
     provider: SimulatorProvider = PAPER
     item: int = 0
+    buyer: str = BUYER
 
     def open(self) -> Till:
         self.item = self.db.run(_lay_sale)
@@ -92,7 +93,7 @@ class Till:
     def order(self, *, hold_s: float = 600, quantity: int = UNITS) -> str:
         """A reserved order of so many units; its id."""
         order_id = f"order-{next(_COUNT)}"
-        self.db.run(_lay_order, self.item, order_id, hold_s, quantity)
+        self.db.run(_lay_order, self.item, self.buyer, order_id, hold_s, quantity)
         return order_id
 
     def begin(self, order_id: str, *, running: bool = False) -> str:
@@ -116,7 +117,9 @@ class Till:
         return self._start(order_id, PAPER).payment_id
 
     def _start(self, order_id: str, provider: SimulatorProvider) -> Started:
-        start = Start(order_id, BUYER, (f"key-{next(_COUNT)}",), "hash", "http://shop/return", guarantee_s=0)
+        start = Start(
+            order_id, self.buyer, (f"key-{next(_COUNT)}",), "hash", "http://shop/return", guarantee_s=0
+        )
         return start_payment(self.db, VAULT, {"simulator": provider}, start)
 
     def end(self, order_id: str, state: OrderState) -> None:
@@ -240,11 +243,11 @@ def _lay_sale(tx: Tx) -> int:
     return int(made[0])
 
 
-def _lay_order(tx: Tx, item: int, order_id: str, hold_s: float, quantity: int) -> None:
+def _lay_order(tx: Tx, item: int, buyer: str, order_id: str, hold_s: float, quantity: int) -> None:
     row = {
         "order_id": order_id,
         "sale_id": SALE,
-        "account_id": BUYER,
+        "account_id": buyer,
         "state": OrderState.RESERVED,
         "pass_jti": f"{order_id}.1",
         "pass_claim": f"{SALE}:{order_id}.1",

@@ -92,8 +92,8 @@ class Books(Protocol):
         """How far the draw's list was stored."""
         ...
 
-    async def add_to_list(self, sale_id: str, page: int, tickets: str) -> None:
-        """Store page `page` (counted from 0) of the list, an id a line; a page that is there stays as it is."""
+    async def add_to_list(self, sale_id: str, end: ListEnd, tickets: str) -> ListEnd:
+        """Store the page behind this end, an id a line; one that is there stays as it is. Where the list ends with it."""
         ...
 
     async def publish_list(self, sale_id: str, end: ListEnd) -> None:

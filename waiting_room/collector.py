@@ -1,7 +1,7 @@
-"""Runs the room's scripts: all that are asked for in one turn of the event loop travel to Redis together.
+"""Runs scripts: all that are asked for in one turn of the event loop travel to Redis together.
 
 Waiting is bounded at every point: a batch has a deadline, few batches are under way, and what waits when Redis fails fails with it.
-Every fault of Redis becomes RoomUnavailable here; nothing is sent twice except a script that the server did not know, which
+Every fault of Redis becomes one refusal here (RoomUnavailable, unless its user has another); nothing is sent twice except a script that the server did not know, which
 therefore did not run. Knows no keys and no meanings.
 """
 
@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -30,33 +30,51 @@ MOST_UNDER_WAY = 4
 MOST_PENDING = 4_096
 RETRY_AFTER_S = (1, 4)
 
-Argument = str | int
+Key = str | bytes
+Argument = str | int | bytes
 
 
 @dataclass(slots=True)
 class _Call:
     script: str
-    keys: Sequence[str]
+    keys: Sequence[Key]
     args: Sequence[Argument]
-    answer: asyncio.Future[str]
+    answer: asyncio.Future[Any]
 
 
 class Collector:
-    """`await run(script, keys, args)` gives the script's answer as text. Belongs to one event loop."""
+    """`await run(script, keys, args)` gives the answer of a script that returns text, `ask` any answer. Belongs to one event loop.
 
-    def __init__(self, client: Redis, *, within_s: float) -> None:
+    `source` gives a script's text by its name, `refuse` makes the refusal out of a few words.
+    """
+
+    def __init__(
+        self,
+        client: Redis,
+        *,
+        within_s: float,
+        source: Callable[[str], str] = source,
+        refuse: Callable[[str], Exception] | None = None,
+    ) -> None:
         self._client = client
         self._within_s = within_s
+        self._source = source
+        self._refusal = refuse or unavailable
         self._pending: deque[_Call] = deque()
         self._under_way: set[asyncio.Task[None]] = set()
         self._flush_due = False
         self._shas: dict[str, str] = {}
         self._failing = False
 
-    async def run(self, script: str, keys: Sequence[str], args: Sequence[Argument]) -> str:
-        """Raises RoomUnavailable when Redis does not answer in time, or too much waits already."""
+    async def run(self, script: str, keys: Sequence[Key], args: Sequence[Argument]) -> str:
+        """As `ask`, for scripts that return text."""
+        text: str = await self.ask(script, keys, args)
+        return text
+
+    async def ask(self, script: str, keys: Sequence[Key], args: Sequence[Argument]) -> Any:
+        """Keys that are bytes travel as they are. Raises RoomUnavailable (or what `refuse` makes) when Redis does not answer in time, or too much waits already."""
         if len(self._pending) >= MOST_PENDING:
-            raise unavailable("too many requests wait for the line's store")
+            raise self._refusal("too many requests wait for the line's store")
         loop = asyncio.get_running_loop()
         call = _Call(script, keys, args, loop.create_future())
         self._pending.append(call)
@@ -83,10 +101,10 @@ class Collector:
     async def _send(self, batch: list[_Call]) -> None:
         try:
             async with asyncio.timeout(self._within_s):
-                unknown = _settle(batch, await self._exchange(batch))
+                unknown = self._settle(batch, await self._exchange(batch))
                 if unknown:
                     await self._teach(unknown)
-                    _settle(unknown, await self._exchange(unknown), final=True)
+                    self._settle(unknown, await self._exchange(unknown), final=True)
         except (RedisError, OSError, TimeoutError) as fault:
             self._note(fault)
             self._fail(batch)
@@ -107,47 +125,47 @@ class Collector:
 
     def _fail(self, batch: list[_Call]) -> None:
         for call in (*batch, *self._pending):
-            _refuse(call, unavailable("the line's store does not answer"))
+            _refuse(call, self._refusal("the line's store does not answer"))
         self._pending.clear()
 
     async def _exchange(self, batch: list[_Call]) -> list[Any]:
         pipeline = self._client.pipeline(transaction=False)
         for call in batch:
             sha = self._shas.get(call.script) or self._sha(call.script)
-            pipeline.evalsha(sha, len(call.keys), *_wire(tuple(call.keys)), *call.args)
+            keys = call.keys if isinstance(call.keys[0], bytes) else _wire(tuple(call.keys))
+            pipeline.evalsha(sha, len(keys), *keys, *call.args)
         return await pipeline.execute(raise_on_error=False)
 
     async def _teach(self, calls: list[_Call]) -> None:
         for script in {call.script for call in calls}:
-            await self._client.script_load(source(script))
+            await self._client.script_load(self._source(script))
 
     def _sha(self, script: str) -> str:
-        sha = hashlib.sha1(source(script).encode(), usedforsecurity=False).hexdigest()
+        sha = hashlib.sha1(self._source(script).encode(), usedforsecurity=False).hexdigest()
         self._shas[script] = sha
         return sha
 
+    def _settle(self, calls: list[_Call], replies: list[Any], *, final: bool = False) -> list[_Call]:
+        """Hand out the answers; returns the calls whose script the server does not know yet."""
+        unknown: list[_Call] = []
+        for call, reply in zip(calls, replies, strict=True):
+            if isinstance(reply, NoScriptError) and not final:
+                unknown.append(call)
+            elif isinstance(reply, Exception):
+                log.error("script_failed", script=call.script, fault=str(reply))
+                _refuse(call, self._refusal("the line's store refused a step"))
+            elif not call.answer.done():
+                call.answer.set_result(reply)
+        return unknown
+
 
 @lru_cache(maxsize=1024)
-def _wire(keys: tuple[str, ...]) -> tuple[bytes, ...]:
+def _wire(keys: tuple[Key, ...]) -> tuple[bytes, ...]:
     """The same few keys travel with every call: encoding them each time would cost more than everything else about it."""
-    return tuple(key.encode() for key in keys)
+    return tuple(key.encode() if isinstance(key, str) else key for key in keys)
 
 
-def _settle(calls: list[_Call], replies: list[Any], *, final: bool = False) -> list[_Call]:
-    """Hand out the answers; returns the calls whose script the server does not know yet."""
-    unknown: list[_Call] = []
-    for call, reply in zip(calls, replies, strict=True):
-        if isinstance(reply, NoScriptError) and not final:
-            unknown.append(call)
-        elif isinstance(reply, Exception):
-            log.error("script_failed", script=call.script, fault=str(reply))
-            _refuse(call, unavailable("the line's store refused a step"))
-        elif not call.answer.done():
-            call.answer.set_result(reply)
-    return unknown
-
-
-def _refuse(call: _Call, fault: RoomUnavailable) -> None:
+def _refuse(call: _Call, fault: Exception) -> None:
     if not call.answer.done():
         call.answer.set_exception(fault)
 

@@ -89,6 +89,10 @@ class DrawList:
         """The ticket on line `index`, counted from 0."""
         return self._text[index * _LINE_LENGTH : index * _LINE_LENGTH + ID_LENGTH].decode()
 
+    def part(self, first: int, last: int) -> str:
+        """The tickets on the lines from `first` up to but not including `last`, one behind the other without anything between."""
+        return self._text[first * _LINE_LENGTH : last * _LINE_LENGTH].decode().replace("\n", "")
+
     def place(self, ticket_id: str) -> float:
         """A ticket's place: its number if it is on the list, else between the two numbers where its score belongs.
 

@@ -22,8 +22,8 @@ from waiting_room.ticking import TickReply
 log = structlog.get_logger(__name__)
 
 # What a page of the list holds, and how many places one script changes: either keeps Redis for a few milliseconds at most.
-PAGE = 2_000
-NUMBERED_AT_ONCE = 500
+PAGE = 4_000  # 60,000 bytes: what the books take
+NUMBERED_AT_ONCE = 1_000
 # The clerk has other books to do: after so long it looks after them, and goes on with the draw.
 SLICE_S = 0.25
 # With more tickets than these without a number the list is gone through; fewer are looked up in it one by one.
@@ -74,8 +74,8 @@ class Drawing:
         if book.opened_ms is None:
             await self._books.note_opened(self._sale_id, opened_ms)
         until = time.monotonic() + SLICE_S
+        end = await self._books.list_end(self._sale_id)
         while True:
-            end = await self._books.list_end(self._sale_id)
             after = lot(book.seed, end.last) if end.last else -2
             page = await self._step("lobby", after, end.last, PAGE)
             if page is None:
@@ -83,7 +83,8 @@ class Drawing:
             if not page:
                 await self._publish(end)
                 return True
-            await self._books.add_to_list(self._sale_id, end.pages, page)
+            # Told by the books: where another leader has stored this page before, it is that one's.
+            end = await self._books.add_to_list(self._sale_id, end, page)
             if time.monotonic() > until:
                 return True
 
@@ -95,7 +96,7 @@ class Drawing:
 
     async def _number(self, book: DrawBook) -> bool:
         drawn = await self._public_list(book)
-        left = await self._give(drawn, ())
+        left = await self._give(drawn)
         until = time.monotonic() + SLICE_S
         while left:
             if left > MANY and self._numbered != len(drawn):
@@ -125,7 +126,7 @@ class Drawing:
             self._numbered = max(0, int(drawn.place(found.strip())) - 1) if found else 0
         first = self._numbered
         last = min(first + NUMBERED_AT_ONCE, len(drawn))
-        left = await self._give(drawn, [(drawn.at(index), index + 1) for index in range(first, last)])
+        left = await self._give(drawn, part=(first, last))
         self._numbered = last
         return left
 
@@ -136,10 +137,15 @@ class Drawing:
             return None
         return await self._give(drawn, [(ticket, drawn.place(ticket)) for ticket in found.splitlines()])
 
-    async def _give(self, drawn: DrawList, places: Sequence[tuple[str, float]]) -> int | None:
-        """Give these tickets their places; how many have none yet, None when this is not the time."""
-        pairs = [part for ticket, place in places for part in (ticket, repr(place))]
-        answer = await self._room.draw_step("number", self._sale_id, self._token, len(drawn), *pairs)
+    async def _give(
+        self, drawn: DrawList, places: Sequence[tuple[str, float]] = (), *, part: tuple[int, int] = (0, 0)
+    ) -> int | None:
+        """Give places to these tickets and to a part of the list; how many have none yet, None when this is not the time."""
+        pairs = [word for ticket, place in places for word in (ticket, repr(place))]
+        first, listed = part[0] + 1, drawn.part(*part)
+        answer = await self._room.draw_step(
+            "number", self._sale_id, self._token, len(drawn), first, listed, *pairs
+        )
         if answer.isdecimal():
             return int(answer)
         self._log.warning("not_numbered", answer=answer)

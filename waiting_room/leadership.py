@@ -101,15 +101,16 @@ class Leadership:
 
     async def _tick_until(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
-            began_ms = monotonic_ms()
+            began_ms, goes_on = monotonic_ms(), False
             try:
                 if self.leading or await self._take_lead():
-                    await self._beat()
+                    goes_on = await self._beat()
                 self._note(None)
             except RoomUnavailable as fault:
                 self._note(fault)
             every_ms = self._timing.tick_ms if self.leading else self._timing.lease_ms // TRIES_PER_LEASE
-            await _sleep(max(0, every_ms - (monotonic_ms() - began_ms)) / 1000, stop)
+            pause_ms = 0 if goes_on else max(0, every_ms - (monotonic_ms() - began_ms))
+            await _sleep(pause_ms / 1000, stop)
 
     def _note(self, fault: RoomUnavailable | None) -> None:
         """Tell the log when ticks stop being answered and when they are again, not at every tick."""
@@ -131,8 +132,10 @@ class Leadership:
         self._last, self._last_ms, self._carry, self._unanswered = None, None, 0.0, None
         self._joins.clear()
 
-    async def _beat(self) -> None:
-        """One tick. A beat whose reply was lost is sent again unchanged, so that its calls are made once."""
+    async def _beat(self) -> bool:
+        """One tick; whether there are more to call at once. A beat whose reply was lost is sent again unchanged, so that its calls are
+        made once.
+        """
         beat = self._unanswered or self._next_beat()
         self._unanswered = beat
         reply = await self._room.tick(self.sale_id, self._token, beat)
@@ -140,13 +143,15 @@ class Leadership:
         if isinstance(reply, TickReply):
             self._take_note(beat, reply)
             await self._tell_processes()
-        elif reply is TickRefusal.NOT_LEADER:
+            return reply.more
+        if reply is TickRefusal.NOT_LEADER:
             self._log.warning("lost_the_lead")
             self.leading = False
             self._forget()
         else:
             self._forget()
             self._call_clerk(reply)
+        return False
 
     async def _tell_processes(self) -> None:
         """Write the digest, about every second beat: processes answer the crowd from it."""
@@ -169,8 +174,9 @@ class Leadership:
     def _take_note(self, beat: Beat, reply: TickReply) -> None:
         self._last = reply
         self._wanted = None
+        gate_open, budget = reply.gate == "open", beat.allowance.budget
         self._carry = carry_over(
-            beat.allowance.budget, reply.calls, open_gate=reply.gate == "open", waiting=reply.waiting
+            budget, reply.calls, open_gate=gate_open, waiting=reply.waiting, more=reply.more
         )
         now_ms = monotonic_ms()
         self._joins.append((now_ms, reply.next_number))

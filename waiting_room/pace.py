@@ -74,14 +74,16 @@ def allowance(figures: Figures, carry: float, dt_ms: int, limits: BacklogLimits)
     )
 
 
-def carry_over(budget: float, called: int, *, open_gate: bool, waiting: int) -> float:
+def carry_over(budget: float, called: int, *, open_gate: bool, waiting: int, more: bool = False) -> float:
     """What is left of a budget for the next tick.
 
-    Under one call, whatever held the rest back; nothing while nobody waits or the sale calls nobody.
+    Under one call, whatever held the rest back; nothing while nobody waits or the sale calls nobody. All of it when `more` were to be
+    called by the same tick, which only takes several steps.
     """
     if not open_gate or waiting == 0:
         return 0.0
-    return min(_UNDER_ONE, max(0.0, budget - called))
+    left = max(0.0, budget - called)
+    return left if more else min(_UNDER_ONE, left)
 
 
 def stock_allowance(figures: Figures) -> int:

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import jwt
+import msgspec
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from jwt.types import Options
 
 from waiting_room.refusals import InvalidToken
 
@@ -25,12 +27,8 @@ CLOCK_ALLOWANCE_S = 30
 LONGEST_TOKEN = 2048
 REMEMBERED = 10_000
 
-_DECODING: Options = {
-    "verify_exp": False,  # against the caller's time, below
-    "verify_nbf": False,
-    "verify_iat": False,
-    "require": ["sale", "ticket", "sub", "iat", "nbf", "exp", "jti"],
-}
+# Whether a signature is the one of a key for a text.
+_Check = Callable[[bytes, bytes], bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +71,15 @@ class PassSigner:
 
 
 class PassReader:
-    """Verifies passes locally. What was verified is remembered until it expires: the signature is the costly part."""
+    """Verifies passes locally. What was verified is remembered until it expires: the signature is the costly part.
+
+    Whoever holds the keys signs the text once more and compares, which takes a tenth of the time: Ed25519 signs deterministically,
+    so that the signer's own signature is the only one a pass of ours can have.
+    """
 
     def __init__(self, by_id: Mapping[str, bytes], *, remembered: int = REMEMBERED) -> None:
-        self._keys = {kid: key.public_key() for kid, key in _private_keys(by_id).items()}
+        self._keys = {kid: _by_signing(key) for kid, key in _private_keys(by_id).items()}
+        self._by_header = {_header(kid): kid for kid in self._keys}
         self._known: OrderedDict[bytes, Pass] = OrderedDict()
         self._remembered = remembered
 
@@ -84,7 +87,8 @@ class PassReader:
     def of_jwks(cls, document: Any, *, remembered: int = REMEMBERED) -> Self:
         """A reader that has the published keys only, as `jwks` gives them. Raises ValueError for what is no key set."""
         reader = cls({}, remembered=remembered)
-        reader._keys = _public_keys(document)
+        reader._keys = {kid: _by_verifying(key) for kid, key in _public_keys(document).items()}
+        reader._by_header = {_header(kid): kid for kid in reader._keys}
         return reader
 
     def knows(self, token: str) -> bool:
@@ -116,25 +120,55 @@ class PassReader:
             self._known.popitem(last=False)
 
     def _verified(self, token: str) -> Pass:
+        """Everything that we sign begins with one of a few headers, which name algorithm, kind and key; no other is looked into."""
+        signed, _, signature = token.rpartition(".")
+        header, _, payload = signed.partition(".")
+        kid = self._by_header.get(header)
+        if kid is None:
+            raise InvalidToken("not a pass, or signed with a key that is not known")
         try:
-            header = jwt.get_unverified_header(token)
-            key = self._keys.get(header.get("kid", ""))
-            if key is None or header.get("typ") != TYPE:
-                raise InvalidToken("not a pass, or signed with a key that is not known")
-            claims = jwt.decode(token, key, algorithms=[ALGORITHM], options=_DECODING)
-        except (jwt.InvalidTokenError, RecursionError) as fault:  # a header of a thousand brackets recurses
+            if not self._keys[kid](signed.encode(), _bytes(signature)):
+                raise InvalidToken("not a pass of ours")
+            claims = _decode(_bytes(payload))
+        except (ValueError, msgspec.DecodeError) as fault:
             raise InvalidToken("not a pass of ours") from fault
-        return _pass_of(claims, header["kid"])
+        return Pass(claims.sale, claims.ticket, claims.sub, claims.iat, claims.exp, claims.jti, kid)
 
 
-def _pass_of(claims: dict[str, Any], kid: str) -> Pass:
-    texts = [claims[name] for name in ("sale", "ticket", "sub", "jti")]
-    times = [claims[name] for name in ("iat", "exp")]
-    if not all(type(text) is str for text in texts) or not all(type(time) is int for time in times):
-        raise InvalidToken("signed, but not a pass")
-    sale_id, ticket_id, account_id, jti = texts
-    iat, exp = times
-    return Pass(sale_id, ticket_id, account_id, iat, exp, jti, kid)
+class _Claims(msgspec.Struct, frozen=True, gc=False):
+    """What a pass says."""
+
+    sale: str
+    ticket: str
+    sub: str
+    iat: int
+    nbf: int
+    exp: int
+    jti: str
+
+
+_decode = msgspec.json.Decoder(_Claims).decode
+
+
+def _header(kid: str) -> str:
+    """What all passes that are signed by a key begin with; the members stand in the order of their names."""
+    text = msgspec.json.encode({"alg": ALGORITHM, "kid": kid, "typ": TYPE})
+    return base64.urlsafe_b64encode(text).rstrip(b"=").decode()
+
+
+def _by_signing(key: Ed25519PrivateKey) -> _Check:
+    return lambda text, signature: hmac.compare_digest(key.sign(text), signature)
+
+
+def _by_verifying(key: Ed25519PublicKey) -> _Check:
+    def check(text: bytes, signature: bytes) -> bool:
+        try:
+            key.verify(signature, text)
+        except InvalidSignature:
+            return False
+        return True
+
+    return check
 
 
 def jwks(by_id: Mapping[str, bytes]) -> dict[str, list[dict[str, str]]]:

@@ -19,6 +19,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from waiting_room import scripts
 from waiting_room.books import DrawBook
 from waiting_room.challenge import PAUSE_MS, Arrival
 from waiting_room.collector import Argument, Collector, unavailable
@@ -99,7 +100,7 @@ class Claim:
 
 class Room:
     """The lines of all sales in one Redis. `unseen_ms`: how long a called ticket may go unseen; `within_s`: the longest
-    wait for an answer of Redis; `chance` spreads the polls and gives floats in [0, 1).
+    wait for an answer of Redis; `chance` spreads the polls and gives floats in [0, 1); `source` gives a script's text by its name.
     """
 
     def __init__(
@@ -110,13 +111,14 @@ class Room:
         polls: PollLimits | None = None,
         within_s: float = 1.0,
         chance: Callable[[], float] = random.random,
+        source: Callable[[str], str] = scripts.source,
     ) -> None:
         self._client = client
         self._unseen_ms = unseen_ms
         self._polls = polls or PollLimits()
         self._within_s = within_s
         self._chance = chance
-        self._scripts = Collector(client, within_s=within_s)
+        self._scripts = Collector(client, within_s=within_s, source=source)
 
     # ------------------------------------------------------------ buyers
 

@@ -28,7 +28,8 @@ class TickRefusal(StrEnum):
 
 
 class TickReply(Figures, frozen=True, kw_only=True):
-    """The figures after a tick (scripts/tick.lua), also kept as the digest. `calls` is how many this tick called.
+    """The figures after a tick (scripts/tick.lua), also kept as the digest. `calls` is how many this tick called;
+    `more` says that nothing but the length of one step kept it from calling on.
 
     `gate` is "open", the phase that lets nobody be called, or "drawing" while a draw has no list; `limit` what held the tick back: rate, capacity, stock, backlog, rebuilding, none.
 
@@ -38,6 +39,7 @@ class TickReply(Figures, frozen=True, kw_only=True):
 
     tick_id: str
     calls: int
+    more: bool
     phase: Phase
     gate: str
     gate_since_ms: int

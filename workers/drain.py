@@ -22,6 +22,8 @@ from workers.runtime import Runtime
 log = structlog.get_logger(__name__)
 
 LANE_TAKEN_S = 0.1
+# While nobody comes to this lane, how often to look whether a doorbell of another one waits.
+GLANCE_S = 0.05
 
 
 def drain(runtime: Runtime, sale_id: str, *, careful: bool = False) -> None:
@@ -31,7 +33,7 @@ def drain(runtime: Runtime, sale_id: str, *, careful: bool = False) -> None:
     Redis that is away, ends the visit: whoever is at the lane looks again, and the sweeper rings where entries wait.
     """
     try:
-        if _visit(runtime, sale_id, careful):
+        if _visit(runtime, sale_id, careful) and runtime.lanes.take_bell(sale_id):
             runtime.doorbell.ring(sale_id)
     except LaneTaken:
         return
@@ -54,7 +56,7 @@ def _visit(runtime: Runtime, sale_id: str, careful: bool) -> bool:
 
 
 def _drain_slice(runtime: Runtime, sale_id: str, careful: bool) -> bool:
-    """Whether entries are left. The look at the lane comes after the lock is free again, so that nobody is left unseen."""
+    """Whether entries are left. The last look at the lane comes after the lock is free again, so that nobody is left unseen."""
     until = time.monotonic() + runtime.slice_s
     while True:
         result = drain_once(
@@ -68,10 +70,23 @@ def _drain_slice(runtime: Runtime, sale_id: str, careful: bool) -> bool:
         )
         careful = False
         _tell(runtime, sale_id, result)
-        if not runtime.lanes.length(sale_id):
+        if time.monotonic() >= until or not _more(runtime, sale_id, until):
+            return runtime.lanes.leave(sale_id) > 0
+
+
+def _more(runtime: Runtime, sale_id: str, until: float) -> bool:
+    """Whether somebody waits in the lane, or comes in a moment: a new visit would begin with a fork and a connection.
+
+    Nobody is waited for while another lane's doorbell waits for a worker.
+    """
+    until = min(until, time.monotonic() + runtime.linger_s)
+    while not runtime.lanes.length(sale_id):
+        left_s = until - time.monotonic()
+        if left_s <= 0 or runtime.doorbell.others_wait():
             return False
-        if time.monotonic() >= until:
+        if runtime.lanes.await_entry(sale_id, min(left_s, GLANCE_S)):
             return True
+    return True
 
 
 def _tell(runtime: Runtime, sale_id: str, result: BatchResult) -> None:

@@ -12,6 +12,7 @@ import hashlib
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 import redis
@@ -22,6 +23,7 @@ from rq import Queue, Retry
 from rq.serializers import JSONSerializer
 
 from shop.orders.entry import EntryLine, OrderEntry, decode_entry, encode_entry
+from waiting_room.collector import Collector
 from waiting_room.keys import SaleKeys
 from workers import scripts
 from workers.refusals import (
@@ -110,7 +112,7 @@ def fingerprint(lines: Sequence[EntryLine], address_id: str | None) -> str:
 class Lanes:
     """The gateway's side of all lanes.
 
-    `client` decodes replies to text and repeats nothing by itself. `max_age_s` and `max_length` are the limits beyond which a
+    `client` decodes replies to text and repeats nothing by itself, and answers `within_s`. `max_age_s` and `max_length` are the limits beyond which a
     lane is busy; `slot_grace_s` is added to a sale's hold time for the backstop of the buyer's slot.
     """
 
@@ -121,13 +123,13 @@ class Lanes:
         max_age_s: float = 10,
         max_length: int = 5000,
         slot_grace_s: float = 30,
+        within_s: float = 1.0,
     ) -> None:
         self._redis = client
         self._max_age_ms = int(max_age_s * 1000)
         self._max_length = max_length
         self._slot_grace_ms = int(slot_grace_s * 1000)
-        self._accept = client.register_script(scripts.source("accept"))
-        self._restore = client.register_script(scripts.source("restore"))
+        self._scripts = Collector(client, within_s=within_s, source=scripts.source, refuse=LaneUnavailable)
 
     async def accept(self, draft: OrderDraft) -> Accepted:
         """Append the order to its lane, or find it accepted before; one script call.
@@ -135,18 +137,15 @@ class Lanes:
         The entry of a repeated request equals the first one to the byte. Raises a `Refused` (nothing was used up) or
         `LaneUnavailable` (unknown; repeat it with the same key).
         """
-        try:
-            reply = await self._accept(keys=_accept_keys(draft), args=self._accept_args(draft))
-        except RedisError as error:
-            raise LaneUnavailable("Redis did not answer while the order was being accepted") from error
-        match reply:
+        match await self._scripts.ask("accept", _accept_keys(draft), self._accept_args(draft)):
             case ["accepted", entry, ring]:
                 return Accepted(decode_entry(entry), replayed=False, ring=bool(ring))
             case ["replayed", entry]:
                 return Accepted(decode_entry(entry), replayed=True, ring=False)
             case [word, *detail]:
                 raise _refusal(word, detail)
-        raise AssertionError(f"accept.lua answered {reply!r}")
+            case reply:
+                raise AssertionError(f"accept.lua answered {reply!r}")
 
     async def restore(self, entry: OrderEntry) -> bool:
         """Take back an accepted order that this store has lost; whether a doorbell shall be rung. Once, however often it is asked.
@@ -156,10 +155,7 @@ class Lanes:
         head = [entry.order_id, ticket_of(entry.pass_jti), entry.pass_jti]
         limits = [self._slot_grace_ms, RECORD_S, BELL_MS]
         args: list[str | int | bytes] = [encode_entry(entry), *head, entry.accepted_no, *limits]
-        try:
-            reply = await self._restore(keys=_restore_keys(entry), args=args)
-        except RedisError as error:
-            raise LaneUnavailable("Redis did not answer while the order was being restored") from error
+        reply = await self._scripts.ask("restore", _restore_keys(entry), args)
         if reply[0] == "lane_recovering":
             raise LaneRecovering()
         return bool(reply[1])
@@ -190,13 +186,20 @@ class Lanes:
         return [msgspec.json.encode(draft), *head, *limits, *lines]
 
 
-def _accept_keys(draft: OrderDraft) -> list[str]:
-    keys = SaleKeys(draft.sale_id)
-    return [
+def _accept_keys(draft: OrderDraft) -> list[bytes]:
+    *before, served = _keys_of_sale(draft.sale_id)
+    return [*before, SaleKeys(draft.sale_id).order(draft.order_id).encode(), served]
+
+
+@lru_cache(maxsize=256)
+def _keys_of_sale(sale_id: str) -> list[bytes]:
+    """The keys that are the same for every order of a sale, as they travel."""
+    keys = SaleKeys(sale_id)
+    names = [
         *(keys.settings, keys.stock, keys.room, keys.shopping, keys.ordering, keys.lane),
-        *(keys.lane_open, keys.lane_accepted, keys.lane_bell, keys.passes, keys.order(draft.order_id)),
-        keys.served,
+        *(keys.lane_open, keys.lane_accepted, keys.lane_bell, keys.passes, keys.served),
     ]
+    return [name.encode() for name in names]
 
 
 def _restore_keys(entry: OrderEntry) -> list[str]:
@@ -245,13 +248,29 @@ class LaneReader:
     def head(self, sale_id: str, count: int) -> list[OrderEntry]:
         """Up to `count` entries from the head, oldest first, left where they are.
 
-        Takes the bell flag down first, so that an order accepted after this look rings again.
+        Puts the bell flag up first: orders that are accepted meanwhile need not ring, since whoever looks here looks again
+        before it goes (`leave`).
         """
         keys = SaleKeys(sale_id)
         pipeline = self._redis.pipeline(transaction=False)
-        pipeline.delete(keys.lane_bell)
+        pipeline.set(keys.lane_bell, "1", px=BELL_MS)
         pipeline.lrange(keys.lane, 0, count - 1)
         return [decode_entry(entry) for entry in pipeline.execute()[1]]
+
+    def await_entry(self, sale_id: str, wait_s: float) -> bool:
+        """Whether somebody waits in the lane, or comes within `wait_s`, which is below the client's own time limit."""
+        lane = SaleKeys(sale_id).lane
+        wait_s = max(0.01, wait_s)  # what Redis 6 and 7 round down to no milliseconds means for ever
+        # Moving the head onto the head moves nothing; it is the one way to wait for an entry without taking it.
+        return self._redis.blmove(lane, lane, wait_s, "LEFT", "LEFT") is not None  # type: ignore[arg-type]
+
+    def leave(self, sale_id: str) -> int:
+        """Take the bell flag down, so that an order accepted from now on rings again; then how many entries wait."""
+        keys = SaleKeys(sale_id)
+        pipeline = self._redis.pipeline(transaction=False)
+        pipeline.delete(keys.lane_bell)
+        pipeline.llen(keys.lane)
+        return int(pipeline.execute()[1])
 
     def append_late(self, entry: OrderEntry) -> bool:
         """Put late money at the end of its lane, unless it was put there within the last minute or the lane is not open."""
@@ -301,6 +320,10 @@ class Doorbell:
     def ring(self, sale_id: str) -> bool:
         """Ring for one lane. Failing is no error, only False: the sweeper rings again where entries wait."""
         return self._enqueue(self._lanes, DRAIN_TIMEOUT_S, "workers.jobs.drain", sale_id)
+
+    def others_wait(self) -> bool:
+        """Whether doorbells wait for a worker. Raises redis-py's RedisError."""
+        return self._lanes.count > 0
 
     def ring_outbox(self) -> bool:
         """Wake a worker for the outbox, unless one is on its way."""

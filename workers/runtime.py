@@ -24,7 +24,7 @@ class Runtime:
     `redis` decodes replies to text; `rq_redis` must not (RQ stores bytes) and belongs to RQ alone. Both connect lazily, as `db`
     does, so that a forked work-horse makes connections of its own. `db` has `wait_timeout_s=10`: the server ends a drainer that
     was stopped. `effects` carries out each kind of outbox row,
-    `providers` are asked before a hold ends.
+    `providers` are asked before a hold ends. A visit to a lane takes `slice_s` at most, and waits `linger_s` for the next order.
     """
 
     db: Database
@@ -34,6 +34,7 @@ class Runtime:
     effects: Mapping[str, Effect]
     providers: Providers
     slice_s: float = 2.0
+    linger_s: float = 0.5
     batch_ms: float = 50.0
     batch_max: int = 500
     sweep_s: float = 2.0

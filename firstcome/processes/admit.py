@@ -119,9 +119,11 @@ class ShopBooks:
         end = await self._aside(draws.stored_list, self._db, sale_id)
         return ListEnd(end.pages, end.tickets, end.last)
 
-    async def add_to_list(self, sale_id: str, page: int, tickets: str) -> None:
-        """Store a page of the list; a page that is there stays."""
-        await self._aside(draws.add_to_list, self._db, sale_id, page, tickets)
+    async def add_to_list(self, sale_id: str, end: ListEnd, tickets: str) -> ListEnd:
+        """Store the page behind this end; one that is there stays. Where the list ends with it."""
+        stored = draws.StoredList(end.pages, end.tickets, end.last)
+        grown = await self._aside(draws.add_to_list, self._db, sale_id, stored, tickets)
+        return ListEnd(grown.pages, grown.tickets, grown.last)
 
     async def publish_list(self, sale_id: str, end: ListEnd) -> None:
         """Make list and seed public, if the list still ends there."""

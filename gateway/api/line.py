@@ -19,7 +19,20 @@ from gateway.api.accounts import address_of
 from gateway.bodies.line import LineBody, PassBody, TicketBody
 from gateway.documenting import refuses
 from gateway.identity import Principal
-from gateway.plain import Answer, Answerer, Header, Scope, cookies, headers_of, in_text, plain, text_of
+from gateway.plain import (
+    JSON,
+    NO_STORE,
+    Answer,
+    Answerer,
+    Header,
+    Receive,
+    Scope,
+    cookies,
+    headers_of,
+    in_text,
+    plain,
+    text_of,
+)
 from gateway.problems import problem_answer
 from gateway.refusals import GatewayRefused, NotSignedIn, UnknownSale, WrongRole
 from gateway.services import Services
@@ -43,8 +56,6 @@ TICKET_COOKIE_S = 7 * 24 * 3600
 
 _TICKET = TICKET_HEADER.encode()
 _PROOF = b"join-challenge"
-_JSON: Header = (b"content-type", b"application/json")
-_NO_STORE: Header = (b"cache-control", b"no-store")
 _OPEN: tuple[Header, ...] = (
     (b"access-control-allow-origin", b"*"),
     (b"cross-origin-resource-policy", b"cross-origin"),
@@ -58,7 +69,7 @@ _PLACE = ("unknown_sale", "no_ticket", "two_identities", "room_unavailable", "un
 # ---------------------------------------------------------------- what is the same for everybody
 
 
-async def answer_line(services: Services, slug: str, scope: Scope) -> Answer:
+async def answer_line(services: Services, slug: str, scope: Scope, _receive: Receive) -> Answer:
     """GET …/line: bytes that were encoded once, or 304. Refusals may be read by pages of any origin, too."""
     try:
         try:
@@ -71,7 +82,7 @@ async def answer_line(services: Services, slug: str, scope: Scope) -> Answer:
         return told._replace(headers=(*told.headers, *_OPEN))
     if headers_of(scope).get(b"if-none-match") == view.etag:
         return Answer(304, (_PUBLIC, (b"etag", view.etag), *_OPEN))
-    return Answer(200, (_JSON, _PUBLIC, (b"etag", view.etag), *_OPEN), view.encoded)
+    return Answer(200, (JSON, _PUBLIC, (b"etag", view.etag), *_OPEN), view.encoded)
 
 
 @get(
@@ -101,7 +112,7 @@ async def line_options(sale: FromPath[str]) -> Response[None]:  # noqa: ARG001 -
 # ---------------------------------------------------------------- my place
 
 
-async def answer_poll(services: Services, slug: str, scope: Scope) -> Answer:
+async def answer_poll(services: Services, slug: str, scope: Scope, _receive: Receive) -> Answer:
     """GET …/ticket: a poll."""
     headers = headers_of(scope)
     shown = text_of(headers, _TICKET)
@@ -119,9 +130,9 @@ async def answer_poll(services: Services, slug: str, scope: Scope) -> Answer:
 def _place(services: Services, status: int, body: TicketBody, cookie_name: str | None) -> Answer:
     """The answer to whoever asked for a place; a browser is to keep the ticket as this cookie."""
     if cookie_name is None:
-        return Answer(status, (_JSON, _NO_STORE), _encode(body))
+        return Answer(status, (JSON, NO_STORE), _encode(body))
     fresh = identity.set_cookie(_ticket_cookie(services, cookie_name, body.ticket))
-    return Answer(status, (_JSON, _NO_STORE, (b"set-cookie", fresh)), _encode(body))
+    return Answer(status, (JSON, NO_STORE, (b"set-cookie", fresh)), _encode(body))
 
 
 def _who(
@@ -160,7 +171,7 @@ async def challenge(sale: FromPath[str], services: NamedDependency[Services]) ->
     return Response(await line.challenge(services, sale), headers={"Cache-Control": "no-store"})
 
 
-async def answer_join(services: Services, slug: str, scope: Scope) -> Answer:
+async def answer_join(services: Services, slug: str, scope: Scope, _receive: Receive) -> Answer:
     """PUT …/ticket: join, or come back."""
     headers = headers_of(scope)
     given = cookies(headers)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
@@ -13,6 +15,20 @@ from gateway.bodies.orders import OrderAccepted, OrderBody, OrderList, PaymentSt
 from gateway.documenting import refuses
 from gateway.idempotency import REPLAYED_HEADER, read_key
 from gateway.inputs import NewOrder, PaymentChoice
+from gateway.plain import (
+    JSON,
+    NO_STORE,
+    Answer,
+    Answerer,
+    Receive,
+    Scope,
+    cookies,
+    headers_of,
+    in_text,
+    plain,
+    text_of,
+)
+from gateway.reading import receive_json
 from gateway.services import Services
 from shop.orders import fulfil
 
@@ -37,10 +53,29 @@ _MINE = ("two_identities", "not_signed_in", "forbidden", "foreign_request", "una
 _BODY = ("unreadable_body", "unsupported_media_type", "bad_fields")
 _KEY = ("idempotency_key_missing", "idempotency_key_malformed", "idempotency_key_reused")
 
+_REPLAYED = (REPLAYED_HEADER.lower().encode(), b"true")
+_encode = msgspec.json.Encoder().encode
+
+
+async def answer_order(services: Services, slug: str, scope: Scope, receive: Receive) -> Answer:
+    """POST …/orders: an order takes its place in the lane."""
+    headers = headers_of(scope)
+    principal = identity.identify(services, "buyer", text_of(headers, b"authorization"), cookies(headers))
+    identity.require_own_page(services, in_text(headers), principal)
+    buyer = identity.buyer(principal)
+    order = await receive_json(receive, text_of(headers, b"content-type") or "", NewOrder)
+    identity.require_verified(buyer)
+    key = read_key(text_of(headers, b"idempotency-key"))
+    placed = await checkout.place_order(
+        services, slug, buyer, text_of(headers, b"admission-pass"), key, order
+    )
+    told = (JSON, NO_STORE, (b"location", placed.body.href.encode()))
+    return Answer(202, (*told, _REPLAYED) if placed.replayed else told, _encode(placed.body))
+
 
 @post(
     "/sales/{sale:str}/orders",
-    guards=[identity.buyers_only],
+    middleware=[plain(answer_order)],
     tags=["checkout"],
     status_code=202,
     responses=refuses(
@@ -59,19 +94,11 @@ _KEY = ("idempotency_key_missing", "idempotency_key_malformed", "idempotency_key
 async def place_order(
     sale: FromPath[str],
     data: JSONBody[NewOrder],
-    request: AnyRequest,
-    services: NamedDependency[Services],
     admission_pass: PassHeader = None,
     idempotency_key: KeyHeader = None,
-) -> Response[OrderAccepted]:
+) -> OrderAccepted:
     """Order with the pass (`Admission-Pass`) and an `Idempotency-Key`. The order takes its place at once and is decided soon."""
-    principal = identity.require_verified(identity.require_buyer(request))
-    key = read_key(idempotency_key)
-    placed = await checkout.place_order(services, sale, principal, admission_pass, key, data)
-    headers = {"Cache-Control": "no-store", "Location": placed.body.href}
-    if placed.replayed:
-        headers[REPLAYED_HEADER] = "true"
-    return Response(placed.body, status_code=202, headers=headers)
+    raise NotImplementedError(sale, data, admission_pass, idempotency_key)
 
 
 @get("/orders", tags=["checkout"], responses=refuses(*_MINE, "bad_fields"))
@@ -161,5 +188,8 @@ async def start_payment(
     headers = {REPLAYED_HEADER: "true"} if started.replayed else {}
     return Response(started.body, status_code=201, headers=headers)
 
+
+# What the outermost layer answers itself, as the line's (api/line.py).
+CROWD: Mapping[tuple[str, str], Answerer] = {("POST", "orders"): answer_order}
 
 HANDLERS = [place_order, list_orders, read_order, cancel_order, request_return, start_payment]

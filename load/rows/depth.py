@@ -30,6 +30,8 @@ CALLED_PER_TICK = 5
 BIG_TICK = 1_000
 # Below the 8 polls in 10 s that one ticket may send.
 POLLS_PER_S, POLLS_S = 700, 4
+# Below what any tick takes, above the commands inside it: Redis would log these one by one, and take its time for that.
+SLOWER_THAN_US = 40
 
 
 def polls_and_depth(scale: float = 1.0) -> Iterator[Figure]:
@@ -88,7 +90,7 @@ async def _measured(here: Stage, scale: float) -> list[Figure]:
         for _ in range(ROUNDS):
             times["shallow"].append(await _p99_of_ticks(here, shallow, ticks))
             times["deep"].append(await _p99_of_ticks(here, long_line, ticks))
-        blocked = [max(await _script_ms(here, lambda: long_line.tick(rate=BIG_TICK))) for _ in range(ROUNDS)]
+        blocked = [await _script_ms(here, lambda: _call_many(long_line, BIG_TICK)) for _ in range(ROUNDS)]
     return [
         Figure(
             "tick_p99_1m_vs_1k",
@@ -99,7 +101,15 @@ async def _measured(here: Stage, scale: float) -> list[Figure]:
             f"p99 {shown(middle(times['deep']))} ms with {deep:,} waiting, {shown(middle(times['shallow']))} ms with "
             f"{SHALLOW:,}, {CALLED_PER_TICK} called each",
         ),
-        Figure("tick_of_1000_blocks", middle(blocked), "ms", 10, "lower", f"{BIG_TICK:,} called in one tick"),
+        Figure(
+            "tick_of_1000_blocks",
+            middle([max(steps) for steps in blocked]),
+            "ms",
+            10,
+            "lower",
+            f"the longest of the {len(blocked[0])} steps in which a tick calls {BIG_TICK:,}, "
+            f"{shown(middle([sum(steps) for steps in blocked]))} ms in all; others are answered in between",
+        ),
         joined,
     ]
 
@@ -165,10 +175,20 @@ async def _p99_of_ticks(here: Stage, sale: OneSale, count: int) -> float:
     return quantile(await _script_ms(here, ticks), 0.99)
 
 
+async def _call_many(sale: OneSale, count: int) -> None:
+    """What a leader does in one tick that has so many to call."""
+    reply = await sale.tick(rate=count)
+    called = reply.calls
+    while reply.more:
+        reply = await sale.tick(0, rate=count - called)
+        called += reply.calls
+    assert called == count, f"{called} called instead of {count}"
+
+
 async def _script_ms(here: Stage, work: Callable[[], Awaitable[object]]) -> list[float]:
     """How long each script took inside Redis while `work` ran, in ms."""
     here.redis.config_set("slowlog-max-len", 20_000)
-    here.redis.config_set("slowlog-log-slower-than", 0)
+    here.redis.config_set("slowlog-log-slower-than", SLOWER_THAN_US)
     here.redis.slowlog_reset()
     await work()
     here.redis.config_set("slowlog-log-slower-than", -1)

@@ -8,25 +8,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from shop.orders.rules import OUTCOMES, Ended, OrderState, move
 from shop.stock.moves import release_held, sell_held
 from shop.storage.database import Contended, Tx
 from shop.storage.tables import orders
 
+# Made once: making a statement takes longer than sending it.
+_LOCKED = select(orders).where(orders.c.order_id == bindparam("wanted")).with_for_update()
+_UNCHANGED = update(orders).where(
+    orders.c.order_id == bindparam("this"), orders.c.state == bindparam("current")
+)
+
 
 def lock_order(tx: Tx, order_id: str) -> Row[Any] | None:
     """The order's row, locked until the transaction ends; None if the database does not know it."""
-    return tx.first(select(orders).where(orders.c.order_id == order_id).with_for_update())
+    return tx.first(_LOCKED, {"wanted": order_id})
 
 
 def move_order(tx: Tx, order: Row[Any], wanted: OrderState, **changes: Any) -> None:
     """Move a locked order, setting other columns along. Raises `IllegalMove`."""
     move(OrderState(order.state), wanted)
-    unchanged = (orders.c.order_id == order.order_id) & (orders.c.state == order.state)
-    statement = update(orders).where(unchanged).values(state=wanted, updated_at=tx.now, **changes)
-    if tx.execute(statement).rowcount != 1:
+    found = {"this": order.order_id, "current": order.state}
+    if tx.execute(_UNCHANGED, {**found, "state": wanted, "updated_at": tx.now, **changes}).rowcount != 1:
         raise Contended(f"order {order.order_id} was changed by somebody else", retry_after_s=1)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, select
 
 from shop.mail.letters import Occasion, order_letter
 from shop.mail.outbox import put_mail, put_mails
@@ -23,6 +23,16 @@ OCCASIONS: Mapping[OrderState, Occasion] = {
     OrderState.CANCELLED: Occasion.ORDER_CANCELLED,
     OrderState.REFUNDED: Occasion.ORDER_REFUNDED,
 }
+
+
+# Made once: making a statement takes longer than sending it. One row at least, also of an order without lines.
+_CONTENT = (
+    select(sales.c.title.label("sale"), order_lines.c.title, order_lines.c.quantity)
+    .select_from(sales)
+    .outerjoin(order_lines, order_lines.c.order_id == bindparam("of_order"))
+    .where(sales.c.sale_id == bindparam("of_sale"))
+    .order_by(order_lines.c.sale_item_id)
+)
 
 
 def put_decision_letters(
@@ -61,17 +71,13 @@ def put_return_letter(tx: Tx, vault: Vault, order: Row[Any], payment_id: str) ->
 
 
 def _put_letter(tx: Tx, vault: Vault, order: Row[Any], occasion: Occasion, key: str) -> None:
-    title: str = tx.scalar(select(sales.c.title).where(sales.c.sale_id == order.sale_id)) or ""
-    found = order_lines.c.order_id == order.order_id
-    lines = tx.all(
-        select(order_lines.c.title, order_lines.c.quantity).where(found).order_by(order_lines.c.sale_item_id)
-    )
+    content = tx.all(_CONTENT, {"of_order": order.order_id, "of_sale": order.sale_id})
     letter = order_letter(
         occasion,
         order.account_id,
         order_id=order.order_id,
-        sale_title=title,
-        lines=[(line.title, line.quantity) for line in lines],
+        sale_title=content[0].sale if content else "",
+        lines=[(line.title, line.quantity) for line in content if line.title is not None],
         total=order.total,
         currency=order.currency,
     )

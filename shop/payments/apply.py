@@ -10,20 +10,39 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from shop.mail.effects import Request, put_effects
-from shop.orders.changes import end_order, lock_order, move_order, pay_order
+from shop.orders.changes import end_order, move_order, pay_order
 from shop.orders.letters import put_change_letter, put_return_letter
 from shop.orders.rules import Ended, OrderState
 from shop.payments.rules import KEPT, OPEN, Attempt, Fate, PaymentState, Purchase, Ruling, Verdict, move
 from shop.stock.moves import return_sold
-from shop.storage.database import Contended, Tx
+from shop.storage.database import NOW, Contended, Tx
 from shop.storage.tables import orders, payments
 from shop.vault import Vault
 
 REFUND = "refund"  # the kind of outbox effect
 UNDECIDED_FOR = timedelta(hours=24)  # how long unknown callbacks are tried again and suspended money is kept
+
+
+# Made once: making a statement takes longer than sending it. The payments are read once their order is locked.
+_LOCKED = (
+    select(orders)
+    .where(
+        orders.c.order_id
+        == select(payments.c.order_id)
+        .where(payments.c.payment_id == bindparam("of_payment"))
+        .scalar_subquery()
+    )
+    .with_for_update()
+)
+_ATTEMPTS = (
+    select(payments, NOW).where(payments.c.order_id == bindparam("of_order")).order_by(payments.c.created_at)
+)
+_UNCHANGED = update(payments).where(
+    payments.c.payment_id == bindparam("this"), payments.c.state == bindparam("current")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +82,10 @@ class Case:
 
 def lock_case(tx: Tx, payment_id: str, provider: str | None = None) -> Case | None:
     """The payment with its order locked; None if there is no such payment (of that provider)."""
-    order_id = tx.scalar(select(payments.c.order_id).where(payments.c.payment_id == payment_id))
-    order = None if order_id is None else lock_order(tx, order_id)
+    order = tx.first(_LOCKED, {"of_payment": payment_id})
     if order is None:
         return None
-    rows = tx.all(select(payments).where(payments.c.order_id == order_id).order_by(payments.c.created_at))
+    rows = tx.all_and_now(_ATTEMPTS, {"of_order": order.order_id})
     payment = next(row for row in rows if row.payment_id == payment_id)
     if provider is not None and payment.provider != provider:
         return None
@@ -124,8 +142,8 @@ def _change_payment(tx: Tx, payment: Row[Any], ruling: Ruling) -> None:
         changes["review_reason"] = ruling.review
     if len(changes) == 2 and not ruling.moves:
         return
-    unchanged = (payments.c.payment_id == payment.payment_id) & (payments.c.state == payment.state)
-    if tx.execute(update(payments).where(unchanged).values(changes)).rowcount != 1:
+    found = {"this": payment.payment_id, "current": payment.state}
+    if tx.execute(_UNCHANGED, {**found, **changes}).rowcount != 1:
         raise Contended(f"payment {payment.payment_id} was changed by somebody else", retry_after_s=1)
 
 

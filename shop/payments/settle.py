@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, bindparam, select, update
 
 from shop.payments.apply import UNDECIDED_FOR, Case, Settled, apply, lock_case
 from shop.payments.providers import Callback, Provider, Providers
@@ -31,6 +31,11 @@ from shop.storage.tables import payment_events, payments
 from shop.vault import Vault
 
 log = structlog.get_logger(__name__)
+
+# Made once: making a statement takes longer than sending it.
+_SEEN = select(payment_events.c.inbox_id, payment_events.c.verdict).where(
+    payment_events.c.provider == bindparam("of_provider"), payment_events.c.event_id == bindparam("event")
+)
 
 
 def receive(
@@ -127,8 +132,7 @@ def _actor(case: Case) -> str:
 
 
 def _inbox_row(tx: Tx, provider: str, event_id: str) -> Row[Any] | None:
-    same = (payment_events.c.provider == provider) & (payment_events.c.event_id == event_id)
-    return tx.first(select(payment_events.c.inbox_id, payment_events.c.verdict).where(same))
+    return tx.first(_SEEN, {"of_provider": provider, "event": event_id})
 
 
 def _note(

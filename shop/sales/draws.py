@@ -108,9 +108,12 @@ def stored_list(db: Database, sale_id: str) -> StoredList:
     return db.read(_stored_list, sale_id)
 
 
-def add_to_list(db: Database, sale_id: str, page: int, tickets: str) -> None:
-    """Store page `page` (from 0) of the list, an id a line. A page that is there stays as it is, and so does a public list."""
-    db.run(_add_to_list, sale_id, page, tickets)
+def add_to_list(db: Database, sale_id: str, end: StoredList, tickets: str) -> StoredList:
+    """Store the page behind this end of the list, an id a line; where the list ends with it.
+
+    A page that is there stays as it is, and so does a public list, whose end is told as it is.
+    """
+    return db.run(_add_to_list, sale_id, end, tickets)
 
 
 def publish_list(db: Database, sale_id: str, end: StoredList, hash_of: Callable[[bytes], str]) -> bool:
@@ -144,15 +147,25 @@ def _stored_list(tx: Tx, sale_id: str) -> StoredList:
     last = tx.scalar(select(draw_pages.c.ids).where(mine).order_by(draw_pages.c.page.desc()).limit(1))
     if counted is None or last is None:
         return StoredList(0, 0, "")
-    return StoredList(int(counted.pages), int(counted.tickets), bytes(last)[-ID_LENGTH - 1 : -1].decode())
+    return StoredList(int(counted.pages), int(counted.tickets), _last_of(last))
 
 
-def _add_to_list(tx: Tx, sale_id: str, page: int, tickets: str) -> None:
+def _last_of(ids: bytes) -> str:
+    """The last ticket on a page."""
+    return bytes(ids)[-ID_LENGTH - 1 : -1].decode()
+
+
+def _add_to_list(tx: Tx, sale_id: str, end: StoredList, tickets: str) -> StoredList:
     draw = tx.first(select(draws.c.published_at).where(draws.c.sale_id == sale_id).with_for_update())
     if draw is None or draw.published_at is not None:
-        return
-    row = {"sale_id": sale_id, "page": page, "tickets": tickets.count("\n"), "ids": tickets.encode()}
+        return _stored_list(tx, sale_id)
+    row = {"sale_id": sale_id, "page": end.pages, "tickets": tickets.count("\n"), "ids": tickets.encode()}
     tx.insert_missing(draw_pages, [row])
+    there = (draw_pages.c.sale_id == sale_id) & (draw_pages.c.page == end.pages)
+    page = tx.first(select(draw_pages.c.tickets, draw_pages.c.ids).where(there))
+    if page is None:
+        raise RuntimeError("a page of a list that was just stored is not there")
+    return StoredList(end.pages + 1, end.tickets + int(page.tickets), _last_of(page.ids))
 
 
 def _publish_list(tx: Tx, sale_id: str, end: StoredList, hash_of: Callable[[bytes], str]) -> bool:

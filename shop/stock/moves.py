@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import BigInteger, Row, bindparam, select, update
 
 from shop.stock.rules import ReservationState, move_reservation
 from shop.storage.database import Contended, Tx
@@ -27,6 +27,32 @@ class Movement:
     allotted: int = 0
     held: int = 0
     sold: int = 0
+
+
+# Made once: making a statement takes longer than sending it.
+_ITEM = sale_items.c
+_ALLOTTED, _HELD, _SOLD = (
+    bindparam(f"delta_{name}", type_=BigInteger) for name in ("allotted", "held", "sold")
+)
+_ADD = (
+    update(sale_items)
+    .where(_ITEM.sale_item_id == bindparam("this"))
+    .where(_ITEM.held + _HELD >= 0, _ITEM.sold + _SOLD >= 0)
+    .where(_ITEM.held + _ITEM.sold + _HELD + _SOLD <= _ITEM.allotted + _ALLOTTED)
+    .values(
+        allotted=_ITEM.allotted + _ALLOTTED,
+        held=_ITEM.held + _HELD,
+        sold=_ITEM.sold + _SOLD,
+        version=_ITEM.version + 1,
+    )
+)
+_THESE = (reservations.c.order_id == bindparam("of_order")) & (reservations.c.state == bindparam("current"))
+_RESERVED = (
+    select(reservations.c.sale_item_id, reservations.c.quantity)
+    .where(_THESE)
+    .order_by(reservations.c.sale_item_id)
+)
+_END = update(reservations).where(_THESE)
 
 
 class StockMoved(Contended):
@@ -69,20 +95,8 @@ def move_stock(tx: Tx, movements: Sequence[Movement], *, actor: str) -> None:
 
 
 def _add(tx: Tx, sale_item_id: int, allotted: int, held: int, sold: int) -> None:
-    row = sale_items.c
-    changed = tx.execute(
-        update(sale_items)
-        .where(row.sale_item_id == sale_item_id)
-        .where(row.held + held >= 0, row.sold + sold >= 0)
-        .where(row.held + row.sold + (held + sold) <= row.allotted + allotted)
-        .values(
-            allotted=row.allotted + allotted,
-            held=row.held + held,
-            sold=row.sold + sold,
-            version=row.version + 1,
-        )
-    )
-    if changed.rowcount != 1:
+    deltas = {"delta_allotted": allotted, "delta_held": held, "delta_sold": sold}
+    if tx.execute(_ADD, {"this": sale_item_id, **deltas}).rowcount != 1:
         raise StockMoved(
             f"sale item {sale_item_id} does not allow allotted{allotted:+} held{held:+} sold{sold:+}"
         )
@@ -127,11 +141,10 @@ def _end_reservations(
     current: ReservationState = ReservationState.HELD,
 ) -> Sequence[Row[tuple[int, int]]]:
     move_reservation(current, state)
-    these = (reservations.c.order_id == order_id) & (reservations.c.state == current)
-    columns = (reservations.c.sale_item_id, reservations.c.quantity)
-    rows = tx.all(select(*columns).where(these).order_by(reservations.c.sale_item_id))
+    these = {"of_order": order_id, "current": current}
+    rows = tx.all(_RESERVED, these)
     if rows:
-        tx.execute(update(reservations).where(these).values(state=state, reason=reason, updated_at=tx.now))
+        tx.execute(_END, {**these, "state": state, "reason": reason, "updated_at": tx.now})
     return rows
 
 

@@ -5,11 +5,13 @@ Knows SQLAlchemy and nothing of the shop.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import BigInteger, Dialect, Integer, LargeBinary, String
 from sqlalchemy.dialects import mysql
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -23,7 +25,7 @@ def to_millis(moment: datetime) -> int:
 
 def from_millis(millis: int) -> datetime:
     """The aware UTC datetime of unix milliseconds."""
-    return datetime.fromtimestamp(millis / 1000, tz=UTC)
+    return EPOCH + timedelta(milliseconds=millis)
 
 
 class Instant(TypeDecorator[datetime]):
@@ -40,6 +42,25 @@ class Instant(TypeDecorator[datetime]):
 
     def process_result_value(self, value: int | None, _dialect: Any) -> datetime | None:
         return None if value is None else from_millis(value)
+
+
+class server_now(FunctionElement[datetime]):
+    """The database's time at the beginning of the statement, in whole milliseconds."""
+
+    name = "server_now"
+    type = Instant()
+    inherit_cache = True
+
+
+@compiles(server_now, "mysql")
+@compiles(server_now, "mariadb")
+def _mysql_now(*_: Any, **_options: Any) -> str:
+    return "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000"
+
+
+@compiles(server_now, "sqlite")
+def _sqlite_now(*_: Any, **_options: Any) -> str:
+    return "strftime('%s', 'now') * 1000 + CAST(substr(strftime('%f', 'now'), 4) AS INTEGER)"
 
 
 class Id(TypeDecorator[str]):

@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import (
+    Column,
     Connection,
     CursorResult,
     Engine,
@@ -24,6 +26,7 @@ from sqlalchemy import (
     create_engine,
     event,
     make_url,
+    select,
     text,
 )
 from sqlalchemy.dialects import mysql, sqlite
@@ -32,7 +35,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from shop.errors import Unavailable
 from shop.storage import bulk
-from shop.storage.columns import from_millis
+from shop.storage.columns import server_now
 from shop.storage.faults import Fault, fault_of
 
 P = ParamSpec("P")
@@ -49,10 +52,9 @@ LOCK_WAIT_S = (
     5  # seconds a statement waits for a row lock (MySQL, MariaDB) or for the file's write lock (SQLite)
 )
 
-_NOW = {
-    "mysql": text("SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(3)) DIV 1000"),
-    "sqlite": text("SELECT strftime('%s', 'now') * 1000 + CAST(substr(strftime('%f', 'now'), 4) AS INTEGER)"),
-}
+NOW = server_now().label("server_now")
+"""The column for `Tx.all_and_now`."""
+_NOW = select(NOW)
 
 
 class Contended(Unavailable):
@@ -81,7 +83,7 @@ class Tx:
     def now(self) -> datetime:
         """The database's time, read once: the same value for the whole transaction, aware, UTC, whole milliseconds."""
         if self._now is None:
-            self._now = from_millis(int(self._connection.execute(_NOW[self.dialect]).scalar_one()))
+            self._now = self._connection.execute(_NOW).scalar_one()
         return self._now
 
     def execute(self, statement: Executable, params: Any = None) -> CursorResult[Any]:
@@ -100,6 +102,13 @@ class Tx:
         """Every row."""
         return self.execute(statement, params).all()
 
+    def all_and_now(self, statement: Executable, params: Any = None) -> Sequence[Row[Any]]:
+        """Every row of a statement that selects `NOW` along: where `now` has not been read yet, this is it."""
+        rows = self.all(statement, params)
+        if self._now is None and rows:
+            self._now = rows[0].server_now
+        return rows
+
     def scalar(self, statement: Executable, params: Any = None) -> Any:
         """First column of the first row, or None."""
         return self.execute(statement, params).scalar()
@@ -113,7 +122,7 @@ class Tx:
         if len(rows) >= MANY_ROWS and self.dialect == "mysql" and bulk.can_write(table):
             self._write(table, rows)
         elif rows:
-            self.execute(table.insert(), list(rows))
+            self.execute(_insert(table), list(rows))
 
     def insert_missing(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         """Insert the rows whose key is not there yet and leave the others as they are."""
@@ -122,12 +131,12 @@ class Tx:
         if self.dialect == "sqlite":
             self.execute(sqlite.insert(table).on_conflict_do_nothing(), list(rows))
             return
-        key = table.primary_key.columns.values()[0]
         # IGNORE would also swallow bad values; setting the key to itself swallows only the duplicate.
         if len(rows) >= MANY_ROWS and bulk.can_write(table):
-            self._write(table, rows, f" ON DUPLICATE KEY UPDATE `{key.name}` = `{key.name}`")
+            key = _first_key(table).name
+            self._write(table, rows, f" ON DUPLICATE KEY UPDATE `{key}` = `{key}`")
             return
-        self.execute(mysql.insert(table).on_duplicate_key_update({key.name: key}), list(rows))
+        self.execute(_insert_missing(table), list(rows))
 
     def _write(self, table: Table, rows: Sequence[dict[str, Any]], ending: str = "") -> None:
         for statement in bulk.insert_statements(table, rows):
@@ -138,6 +147,22 @@ class Tx:
             except DBAPIError as error:
                 error.statement = f"INSERT INTO {table.name} …"  # its values belong into no log
                 raise
+
+
+# A statement object that is used again has its cache key made already, which else takes as long as sending it.
+@cache
+def _insert(table: Table) -> Executable:
+    return table.insert()
+
+
+@cache
+def _insert_missing(table: Table) -> Executable:
+    key = _first_key(table)
+    return mysql.insert(table).on_duplicate_key_update({key.name: key})
+
+
+def _first_key(table: Table) -> Column[Any]:
+    return table.primary_key.columns.values()[0]
 
 
 class Database:

@@ -21,11 +21,9 @@ from click.testing import CliRunner
 from firstcome.cli import cli
 from firstcome.processes.admit import ShopBooks
 from shop.sales.draws import read_draw, seed_place
-from shop.sales.publication import read_publication
 from tests.api.conftest import LEADER, House, Person, problem
 from waiting_room.draw import score
 from waiting_room.drawing import Drawing
-from workers.publish import publish_sale
 
 README = Path(__file__).parents[2] / "README.md"
 
@@ -42,11 +40,20 @@ async def a_lobby(house: House, people: int) -> tuple[str, list[Person]]:
 
 async def draw(house: House, slug: str) -> None:
     """The operator opens the sale, and the leader draws."""
+    await press_open(house, slug)
+    await make_list(house, slug)
+
+
+async def press_open(house: House, slug: str) -> None:
+    """The operator opens the sale."""
     operator = await house.operator()
     assert (await operator.ask("POST", f"/operator/sales/{slug}/actions/open")).status_code == 200
+    await house.publish(slug)
+
+
+async def make_list(house: House, slug: str) -> None:
+    """The leader draws, until all have their numbers."""
     services, sale_id = house.services, house.sale_id(slug)
-    publication = await asyncio.to_thread(read_publication, services.db, sale_id)
-    await asyncio.to_thread(publish_sale, services.redis_sync, publication)
     with ThreadPoolExecutor(1) as threads:
         books = ShopBooks(services.db, services.redis_sync, threads, services.vault)
         drawing = Drawing(sale_id, services.room, books, token=LEADER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Collection
 
 import msgspec
@@ -160,6 +161,31 @@ async def test_missed_and_lapsed_turns_are_told_apart(house: House) -> None:
         await house.tick(slug, dt_ms=1000, calls=0)
     line = (await figures(house, slug)).line
     assert (line.missed, line.lapsed, line.no_shows, line.freed) == (0, 1, 1, 1)
+
+
+async def test_figures_say_what_the_call_log_says(house: House) -> None:
+    """Five are called in one tick; one claims, one leaves, three miss their turn, and one of these comes back and misses again."""
+    slug = await house.sale(turn_window_s=120, comeback_s=600)
+    crowd = [await house.buyer() for _ in range(5)]
+    for person in crowd:
+        await person.ask("PUT", f"/sales/{slug}/ticket")
+    await house.tick(slug)
+    await crowd[0].ask("POST", f"/sales/{slug}/pass")
+    await crowd[1].ask("DELETE", f"/sales/{slug}/ticket")
+    for _ in range(121):
+        await house.tick(slug, dt_ms=1000, calls=0)
+    await crowd[2].ask("PUT", f"/sales/{slug}/ticket")
+    for _ in range(122):
+        await house.tick(slug, dt_ms=1000, calls=1)
+    rows = await house.services.room.read_calls(house.sale_id(slug), 1_000)
+    log = Counter(row.event for row in rows)
+    assert log == {"call": 6, "claim": 1, "free": 1, "miss": 3, "return": 1, "lapse": 1}
+    seen = await house.services.room.oversee(house.sale_id(slug))
+    assert (seen.calls, seen.missed, seen.lapsed, seen.left) == (6, 3, 1, 1)
+    line = (await figures(house, slug)).line
+    assert (line.turns_ended, line.no_shows) == (6, 5), "claimed and left, and four that nobody used"
+    assert (line.called, line.missed, line.shopping, line.lapsed, line.left) == (0, 2, 1, 1, 1)
+    assert line.freed == log["call"] - line.shopping
 
 
 async def test_what_holds_the_calls_back_is_named(house: House) -> None:

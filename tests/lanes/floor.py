@@ -128,7 +128,7 @@ def runtime(redis_url: str, database_url: str, *, wait_timeout_s: int = 10, **li
         redis=clients.redis_sync(redis_url),
         rq_redis=clients.rq_redis(redis_url),
         vault=Vault("k1", {"k1": b"k" * 32}),
-        **{"effects": {}, "providers": {}} | limits,
+        **{"effects": {}, "providers": {}, "linger_s": 0.0} | limits,
     )
 
 
@@ -144,7 +144,7 @@ class WorkersAtWork:
         )
 
     def __enter__(self) -> WorkersAtWork:
-        limits = [f"{name}={value}" for name, value in self.limits.items()]
+        limits = [f"{name}={value}" for name, value in ({"linger_s": 1} | self.limits).items()]
         words = [self.redis_url, self.database_url, str(self.processes), *limits]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.lanes.floor", *words], start_new_session=True

@@ -260,7 +260,7 @@ async def test_a_lane_whose_oldest_order_waits_too_long_is_busy(
 ) -> None:
     now_s, _ = await store.time()
     order = draft(1)
-    for age_s in (11, 9):
+    for age_s in (15, 5):  # the limit is 10
         stale = OrderEntry(
             **{field: getattr(order, field) for field in order.__struct_fields__},
             accepted_no=1,

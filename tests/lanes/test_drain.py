@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import redis
@@ -11,7 +12,7 @@ from sqlalchemy import text
 from firstcome.servers import PrivateRedis
 from shop.orders.decide import drain_once
 from shop.storage.database import Database
-from tests.lanes.floor import KEYS, SALE, accept, decided, entry, open_sale, runtime
+from tests.lanes.floor import KEYS, SALE, accept, decided, entry, eventually, open_sale, runtime
 from workers.drain import drain
 from workers.runtime import Runtime
 
@@ -118,6 +119,31 @@ def test_a_visit_whose_time_is_over_rings_for_the_rest(
     assert len(decided(db)) == 2
     assert rq_redis.llen("rq:queue:lanes") == 1
     hasty.db.dispose()
+
+
+def test_a_visit_waits_for_the_next_order_and_for_none_while_another_lane_waits(
+    redis_sync: redis.Redis,
+    rq_redis: redis.Redis,
+    redis_server: PrivateRedis,
+    database_url: str,
+    db: Database,
+) -> None:
+    open_sale(db, units=100, buyers=10)
+    patient = runtime(redis_server.url, database_url, slice_s=60.0, linger_s=60.0)
+    accept(redis_sync, range(1))
+
+    with ThreadPoolExecutor(1) as worker:
+        visit = worker.submit(drain, patient, SALE)
+        eventually(lambda: len(decided(db)) == 1, "the first is decided")
+        accept(redis_sync, range(1, 2))
+        eventually(lambda: len(decided(db)) == 2, "the second is decided by the same visit")
+        assert not visit.done()
+        assert rq_redis.llen("rq:queue:lanes") == 0, "nobody rang"
+        patient.doorbell.ring("another00001")
+        visit.result(10)
+
+    assert not redis_sync.exists(KEYS.lane_bell), "whoever comes now rings"
+    patient.db.dispose()
 
 
 def test_a_lane_that_somebody_else_drains_is_left_to_them(

@@ -49,12 +49,26 @@ def test_the_head_is_read_in_order_and_stays(redis_sync: redis.Redis) -> None:
     assert waiting(redis_sync) == ["order1", "order2", "order3"]
 
 
-def test_looking_at_the_head_lets_the_next_order_ring(redis_sync: redis.Redis) -> None:
-    redis_sync.set(KEYS.lane_bell, "1", px=BELL_MS)
+def test_nobody_need_ring_while_somebody_looks_but_soon_if_that_one_dies(redis_sync: redis.Redis) -> None:
+    reader = LaneReader(redis_sync)
+    reader.head(SALE, 1)
+    assert not reader.take_bell(SALE)
+    assert 0 < redis_sync.pttl(KEYS.lane_bell) <= BELL_MS
 
-    LaneReader(redis_sync).head(SALE, 1)
+    put(redis_sync, 1)
 
-    assert not redis_sync.exists(KEYS.lane_bell)
+    assert reader.leave(SALE) == 1
+    assert reader.take_bell(SALE)
+
+
+def test_waiting_for_an_entry_moves_nothing(redis_sync: redis.Redis) -> None:
+    reader = LaneReader(redis_sync)
+    assert not reader.await_entry(SALE, 0.0001)
+    put(redis_sync, 1, 2)
+
+    assert reader.await_entry(SALE, 0.5)
+
+    assert waiting(redis_sync) == ["order1", "order2"]
 
 
 def test_only_decided_entries_at_the_head_are_taken_off(redis_sync: redis.Redis) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from redis.asyncio import Redis
 
 from tests.model import reference
+from waiting_room.books import DrawBook, ListEnd
 from waiting_room.keys import SaleKeys
 from waiting_room.recovery import Ledger, OrderRow
 from waiting_room.ticking import CallRow
@@ -26,6 +27,8 @@ class Books:
     copied_ms: int | None = None
     next_number: int = 1
     block: tuple[int, int] = (0, 0)
+    drawn: DrawBook | None = None
+    pages: list[str] = field(default_factory=list)
 
     async def publish(self, sale_id: str) -> None:  # noqa: ARG002 (the port)
         """As workers.publish lays it."""
@@ -37,7 +40,6 @@ class Books:
             "version": "1",
             "slug": "demo",
             "title": "A sale",
-            "mode": "fifo",
             "over_call_limit": "100",
         }
         stock = {"version": "1", "allotted": told.allotted, "held": told.held, "sold": told.sold}
@@ -72,8 +74,28 @@ class Books:
     async def orders_after(self, sale_id: str, order_id: str, count: int) -> Sequence[OrderRow]:  # noqa: ARG002
         return [self.orders[one] for one in sorted(self.orders) if one > order_id][:count]
 
-    async def draw(self, sale_id: str) -> None:
-        """Nobody is drawn here: the model is one of a FIFO sale."""
+    async def draw(self, sale_id: str) -> DrawBook | None:  # noqa: ARG002
+        return self.drawn
+
+    async def note_opened(self, sale_id: str, at_ms: int) -> None:  # noqa: ARG002
+        assert self.drawn is not None
+        self.drawn = self.drawn if self.drawn.opened_ms else replace(self.drawn, opened_ms=at_ms)
+
+    async def list_end(self, sale_id: str) -> ListEnd:  # noqa: ARG002
+        tickets = "".join(self.pages).split()
+        return ListEnd(len(self.pages), len(tickets), tickets[-1] if tickets else "")
+
+    async def add_to_list(self, sale_id: str, end: ListEnd, tickets: str) -> ListEnd:
+        if end.pages == len(self.pages):
+            self.pages.append(tickets)
+        return await self.list_end(sale_id)
+
+    async def publish_list(self, sale_id: str, end: ListEnd) -> None:  # noqa: ARG002
+        assert self.drawn is not None
+        self.drawn = replace(self.drawn, size=end.tickets)
+
+    async def list_text(self, sale_id: str) -> bytes:  # noqa: ARG002
+        return "".join(self.pages).encode()
 
     async def live_sales(self) -> Sequence[Any]:
         raise NotImplementedError

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.model.places import UNAVAILABLE, Answer, Place, Places, Shown
 
 MOVABLE = ("waiting", "called", "missed")
@@ -11,11 +13,14 @@ def adopt(room: Places, device: str, account: str, shown: Shown) -> Answer:
     """The device's place ends, and the account has it, unless the account's own is better or in checkout."""
     if not room.available:
         return UNAVAILABLE
-    room._take_back(device, shown)
+    room._take_back(device, shown, by_lot=False)
     theirs, known = room.places.get(device), room.places.get(account)
+    if room.draw not in ("", "drawn") or any(_is_undrawn(one) for one in (theirs, known)):
+        return {"adopted": False}
     if theirs is None or theirs.state not in MOVABLE:
         return {"adopted": False}
-    own = known if known is not None and known.state in MOVABLE else None
+    own = _told(known) if known is not None and known.state in MOVABLE else None
+    theirs = _told(theirs)
     gone = Place("left", theirs.number, turn=theirs.turn, misses=theirs.misses, recorded=True)
     gone.ended = room.numbers_given
     room.places[device] = gone
@@ -31,11 +36,23 @@ def adopt(room: Places, device: str, account: str, shown: Shown) -> Answer:
     return {"adopted": True}
 
 
+def _is_undrawn(place: Place | None) -> bool:
+    """Whether somebody waits for a number of a draw."""
+    return place is not None and place.stands is not None and place.stands < 0
+
+
+def _told(place: Place) -> Place:
+    """With the number at which somebody stands, whatever is noted of them."""
+    return place if place.stands is None else replace(place, number=place.stands)
+
+
 def _moved(theirs: Place, known: Place | None) -> Place:
     """Turns go on above all that the account has had; what had ended before must not outlive the lower number."""
     had = known.turn if known is not None else 0
     turn = max(theirs.turn, had + 1 if theirs.state == "called" else had)
-    moved = Place(theirs.state, theirs.number, turn=turn, misses=theirs.misses, extended=theirs.extended)
+    moved = Place(
+        theirs.state, theirs.number, theirs.stands, turn=turn, misses=theirs.misses, extended=theirs.extended
+    )
     moved.recorded = turn > 0 or (known is not None and known.recorded)
     if known is not None and known.ended is not None:
         moved.ended = min(known.ended, theirs.number - 1)

@@ -24,7 +24,7 @@ class Laws:
     ) -> Iterator[str]:
         """What this step has broken."""
         yield from self._one_place_each(after)
-        if isinstance(answer, dict) and answer.get("created"):
+        if isinstance(answer, dict) and answer.get("created") and answer["number"] is not None:
             if self._numbers and answer["number"] <= self._numbers[-1]:
                 yield f"number {answer['number']} was given after {self._numbers[-1]}"
             self._numbers.append(answer["number"])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections import deque
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from waiting_room.draw import lot
 from waiting_room.states import RecordState, visible_state
 from waiting_room.window import Phase
 
 UNAVAILABLE = "RoomUnavailable"
+# Where those stand who came to a draw after its opening, until the list of its lobby is public; before that a place is below 0.
+ARRIVALS = 2**32
 
 Answer = dict[str, Any] | str
 Shown = tuple[int, str] | None
@@ -33,15 +36,16 @@ class Settings:
     allotted: int
     held: int
     sold: int
+    mode: str = "fifo"
 
-    def phase(self, now_ms: int) -> str:
+    def phase(self, now_ms: int, *, unopened: bool = False) -> str:
         if self.control in ("draft", "cancelled", "closed"):
             return self.control
         if now_ms >= self.closes_at_ms:
             return "closed"
         if now_ms < self.lobby_opens_at_ms:
             return "announced"
-        if now_ms < self.opens_at_ms:
+        if unopened or now_ms < self.opens_at_ms:
             return "draining" if self.control == "draining" else "lobby"
         if self.control == "halted":
             return "halted"
@@ -56,17 +60,19 @@ class Settings:
 class Place:
     """What the room knows of one buyer. `recorded`: more than that they wait for their first turn.
 
+    `stands`: where in the line, None out of it. `number`: the one that is noted, 0 while a draw keeps it secret.
     Of the four deadlines at most one of `turn_ends_ms`, `comeback_ends_ms` and `pass_ends_ms` is set: it says where the buyer is.
     """
 
     state: str
-    number: int
+    number: float
+    stands: float | None = None
     turn: int = 0
     misses: int = 0
     extended: bool = False
     recorded: bool = False
     outcome: str | None = None
-    ended: int | None = None  # no ticket of this buyer up to this number is good any more
+    ended: float | None = None  # no ticket of this buyer up to this number is good any more
     turn_ends_ms: int | None = None
     unseen_ends_ms: int | None = None
     comeback_ends_ms: int | None = None
@@ -96,6 +102,11 @@ class Places:
     passes: dict[str, str] = field(default_factory=dict)
     outcomes: deque[str] = field(default_factory=deque)
     log: list[tuple[str, str, int, int, str]] = field(default_factory=list)  # not copied yet
+    counts: Counter[str] = field(default_factory=Counter)
+    seed: bytes = b""
+    draw: str = ""  # how far a draw is: lobby, gathering, drawing, listed, drawn; "" in a FIFO sale
+    opened_ms: int = 0
+    lobby_size: int = 0
     window: deque[tuple[int, int, int]] = field(default_factory=deque)
     slots: int = 0  # taken after the last tick
     clock_ms: int = 0
@@ -128,45 +139,83 @@ class Places:
     def available(self) -> bool:
         return self.store_id is not None and self.published
 
+    @property
+    def opens_at_ms(self) -> int:
+        return min(self.settings.opens_at_ms, self.opened_ms) if self.opened_ms else self.settings.opens_at_ms
+
     def phase(self, now_ms: int) -> str:
-        return self.settings.phase(max(now_ms, self.wall_ms))
+        settings = replace(self.settings, opens_at_ms=self.opens_at_ms)
+        return settings.phase(max(now_ms, self.wall_ms), unopened=self.draw == "lobby")
 
     def line(self) -> list[str]:
-        """Who waits, in the order of their numbers."""
+        """Who waits, in the order of their places."""
         waiting = [
-            (place.number, ticket) for ticket, place in self.places.items() if place.state == "waiting"
+            (place.stands, ticket) for ticket, place in self.places.items() if place.stands is not None
         ]
         return [ticket for _, ticket in sorted(waiting)]
+
+    # ------------------------------------------------------------ a draw's places
+
+    @property
+    def has_list(self) -> bool:
+        return self.draw in ("listed", "drawn")
+
+    def arrival_place(self, count: int) -> int:
+        return (self.lobby_size if self.has_list else ARRIVALS) + count
+
+    def is_hidden(self, place: float) -> bool:
+        return self.draw != "" and (self.draw != "drawn" or place < 0)
+
+    def in_lobby(self) -> list[str]:
+        """Who waits at a draw score, in its order."""
+        return [ticket for ticket in self.line() if _stands(self.places[ticket]) < 0]
+
+    def lot_of(self, ticket: str) -> float:
+        return float(lot(self.seed, ticket))
+
+    def _waiting(self, place: float, known: Place | None = None, **more: Any) -> Place:
+        """Somebody in the line; `known` is what the room knew of them before."""
+        number = 0 if self.is_hidden(place) else place
+        if known is None or not known.recorded:
+            return Place("waiting", number, place, **more)
+        return Place("waiting", number, place, turn=known.turn, recorded=True, **more)
 
     def in_state(self, deadline: str) -> int:
         return sum(getattr(place, deadline) is not None for place in self.places.values())
 
     @property
     def numbers_given(self) -> int:
-        return self.next_number - 1
+        given = self.next_number - 1
+        if not self.draw:
+            return given
+        return 0 if self.draw == "lobby" else self.arrival_place(given)
 
     def _note(self, event: str, ticket: str, place: Place, detail: str = "") -> None:
-        self.log.append((event, ticket, place.number, place.turn, detail))
+        self.log.append((event, ticket, math.ceil(place.number), place.turn, detail))
+        self.counts[event] += 1
 
     def _sight(self, ticket: str, now_ms: int, **marks: bool) -> Answer:
         place = self.places[ticket]
         waits = place.state == "waiting"
+        at = place.number if place.stands is None else place.stands
+        hidden = self.is_hidden(at)
         state = visible_state(Phase(self.phase(now_ms)), RecordState(place.state))
         in_line = waits and state in ("lobby", "waiting", "all_held") and now_ms >= self.settled_ms
         line = self.line()
         return {
             "state": state.value,
-            "number": place.number,
+            "number": None if hidden else math.ceil(at),
+            "mark": _mark(at),
             "phase": self.phase(now_ms),
             "store_id": self.store_id,
-            "ahead": line.index(ticket) if in_line else None,
+            "ahead": line.index(ticket) if in_line and not hidden else None,
             "waiting": len(line) if in_line else None,
             "turn_expires_at_ms": _on_the_wall(place.turn_ends_ms, self.clock_ms, now_ms),
             "extended": place.state == "called" and place.extended,
             "comeback_until_ms": _on_the_wall(place.comeback_ends_ms, self.comeback_ms, now_ms),
             "outcome": None if waits else place.outcome,
             "created": marks.get("created", False),
-            "rejoined": marks.get("rejoined", False),
+            "rejoined": marks.get("rejoined", False) and not hidden,
         }
 
     # ------------------------------------------------------------ what buyers do
@@ -182,7 +231,7 @@ class Places:
         if place and place.state == "missed":
             if phase in ("closed", "cancelled"):
                 return self._sight(ticket, now_ms)
-            place.state, place.comeback_ends_ms = "waiting", None
+            place.state, place.comeback_ends_ms, place.stands = "waiting", None, place.number
             self._note("return", ticket, place)
             return self._sight(ticket, now_ms, rejoined=True)
         if phase == "announced":
@@ -191,13 +240,14 @@ class Places:
             return "LineClosed"
         if self.settings.sold >= self.settings.allotted:
             return "SoldOut"
-        number = self._next_number()
-        if number is None:
-            return UNAVAILABLE
-        self.places[ticket] = Place("waiting", number)
-        if place:
-            ended = place.ended or place.number
-            self.places[ticket] = Place("waiting", number, turn=place.turn, ended=ended, recorded=True)
+        stands: float = self.lot_of(ticket)
+        if self.draw != "lobby":
+            count = self._next_number()
+            if count is None:
+                return UNAVAILABLE
+            stands = self.arrival_place(count) if self.draw else count
+        ended = None if place is None else place.number if place.ended is None else place.ended
+        self.places[ticket] = self._waiting(stands, place, ended=ended)
         return self._sight(ticket, now_ms, created=True)
 
     def _next_number(self) -> int | None:
@@ -233,6 +283,9 @@ class Places:
         if place.state in ("called", "admitted"):
             self.no_shows += 1
             self._note("free", ticket, place, "left")
+        if place.stands is not None:
+            place.number = 0 if self.is_hidden(place.stands) else place.stands
+        self.counts["left"] += 1
         self._end(place, "left")
         return {"left": True}
 
@@ -305,29 +358,56 @@ class Places:
 
     def _end(self, place: Place, state: str) -> None:
         """A place that ends frees its slot and takes all of its buyer's older tickets along."""
-        place.state, place.ended, place.recorded = state, self.numbers_given, True
+        place.state, place.ended, place.recorded, place.stands = state, self.numbers_given, True, None
         place.turn_ends_ms = place.unseen_ends_ms = place.comeback_ends_ms = place.pass_ends_ms = None
 
     # ------------------------------------------------------------ tickets of an earlier store
 
-    def _take_back(self, ticket: str, shown: Shown) -> None:
+    def _take_back(self, ticket: str, shown: Shown, *, by_lot: bool = True) -> None:
         """A ticket of an earlier store goes back to its own place, unless what this store knows forbids it."""
-        if shown is None:
+        if shown is None or shown[1] == self.store_id:
             return
-        number, store_id = shown
-        if not 1 <= number <= self.numbers_given or store_id == self.store_id:
+        told, place = self._told(ticket, shown[0]), self.places.get(ticket)
+        if told is None or (told < 0 and not by_lot):
             return
-        place = self.places.get(ticket)
         if place is None:
-            self.places[ticket] = Place("waiting", number)
+            self.places[ticket] = self._waiting(told)
             return
         if place.state in ("called", "admitted", "missed") or place.outcome == "paid":
-            place.number = place.number or number
+            if told >= 1:
+                place.number = place.number or told
             return
-        if number <= (place.ended or 0) or (place.state == "waiting" and place.number <= number):
+        if place.recorded and told <= (place.ended or 0):
             return
-        back = Place("waiting", number, turn=place.turn, ended=place.ended, recorded=place.recorded)
-        self.places[ticket] = back
+        if place.stands is not None and self._stands_before(place.stands, told):
+            return
+        misses = place.misses if place.state == "waiting" and place.number == told else 0
+        self.places[ticket] = self._waiting(told, place, ended=place.ended, misses=misses)
+
+    def _told(self, ticket: str, mark: int) -> float | None:
+        """The place that the mark of a ticket stands for: in a draw 0 is the lobby, and minus a count who arrived before the list."""
+        if self.draw and mark == 0:
+            return self.lot_of(ticket)
+        if self.draw and mark < 0:
+            return self.arrival_place(-mark) if -mark < self.next_number else None
+        numbered = not self.draw or self.has_list
+        return mark if numbered and 1 <= mark <= self.numbers_given else None
+
+    def _stands_before(self, stands: float, told: float) -> bool:
+        """In the line a ticket of the lobby has its number by now."""
+        return stands <= told or (told < 0 and self.has_list and stands < self.lobby_size + 1)
+
+
+def _stands(place: Place) -> float:
+    assert place.stands is not None
+    return place.stands
+
+
+def _mark(at: float) -> int:
+    """What the ticket carries: its number; in a draw 0 for a place of the lobby or between two numbers, minus a count for a late one."""
+    if at > ARRIVALS:
+        return int(ARRIVALS - at)
+    return int(at) if at > 0 and at == int(at) else 0
 
 
 def _on_the_wall(deadline_ms: int | None, clock_ms: int, now_ms: int) -> int | None:

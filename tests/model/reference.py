@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tests.model.drawing import Listed, stage_after_loss
 from tests.model.places import Answer, Place, Settings, Shown
 from tests.model.turns import MINUTE_MS, Turns
 from waiting_room.recovery import Served
@@ -51,6 +52,7 @@ class Room(Turns):
         told: Iterable[Served],
         copied_ms: int | None,
         now_ms: int,
+        book: Listed | None = None,
     ) -> None:
         """The leader tells the store what the books know, then it may be used again, with numbers never given before."""
         told = list(told)
@@ -63,6 +65,8 @@ class Room(Turns):
         if told or copied_ms is not None:  # else the line begins: nothing was ever known of it
             self.lost_ms, self.settled_ms = now_ms, now_ms + self.polls_ceiling_ms
             self._count_unknown_slots(copied_ms or 0, now_ms)
+        if book is not None:
+            stage_after_loss(self, book)
 
     def _count_unknown_slots(self, copied_ms: int, now_ms: int) -> None:
         """As many as the rate allowed while nobody kept count, for one pass life and a little."""
@@ -106,6 +110,7 @@ class Room(Turns):
             place.exp = _given(told.exp) or place.exp or place.iat + math.ceil(self.settings.pass_ms / 1000)
             place.kid = _given(told.kid) or place.kid
             place.slot_ms = self.clock_ms + max(0, place.exp * 1000 - now_ms)
+        place.stands = told.number if told.state == "waiting" else None
         self.ordering.pop(ticket, None)
         if told.state == "called":
             place.turn_ends_ms = self.clock_ms + self.settings.turn_window_ms

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
 from tests.model import steps
+from tests.model.scripts import source_with_a_clock_of_its_own
 from tests.model.steps import Step
 from tests.model.trial import CEILING_MS, UNSEEN_MS, Disagreement, Trial
 from waiting_room.collector import Collector
@@ -31,17 +32,17 @@ class Failure:
 
 @dataclass
 class Runner:
-    """Runs traces side by side on one Redis."""
+    """Runs traces side by side on one Redis. `source` gives the scripts, perhaps with a slip in one."""
 
     client: Redis
     raw: Redis
     beside: int = 48
+    source: Callable[[str], str] = source_with_a_clock_of_its_own
 
     def __post_init__(self) -> None:
-        self.room = Room(
-            self.client, unseen_ms=UNSEEN_MS, polls=PollLimits(ceiling_ms=CEILING_MS), within_s=20
-        )
-        self.eyes = Collector(self.client, within_s=20)
+        polls = PollLimits(ceiling_ms=CEILING_MS)
+        self.room = Room(self.client, unseen_ms=UNSEEN_MS, polls=polls, within_s=20, source=self.source)
+        self.eyes = Collector(self.client, within_s=20, source=self.source)
 
     async def disagreement(self, trace: Sequence[Step]) -> str | None:
         """What both disagree on, or None."""

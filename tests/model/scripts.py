@@ -23,6 +23,11 @@ for at, entry in ipairs(redis.call('XRANGE', key('calls'), '-', '+')) do
   log[at] = {row.event, row.ticket_id, row.number, row.turn, row.detail}
 end
 told.log = log
+for _, name in ipairs({'draw', 'opened_ms', 'lobby_size'}) do told[name] = redis.call('HGET', key('room'), name) or '' end
+told.counts = {}
+for _, event in ipairs({'call', 'claim', 'miss', 'return', 'lapse', 'free', 'left', 'move', 'addendum'}) do
+  told.counts[event] = redis.call('HGET', key('room'), 'count_' .. event) or '0'
+end
 redis.call('SET', KEYS[1] .. ':wall', ARGV[1])
 return cjson.encode(told)
 """

@@ -15,6 +15,20 @@ ENOUGH = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
+class ByLot:
+    """Before everything else: this sale is a draw, with one of a few seeds."""
+
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """The leader's clerk goes on with the draw, so many times, by what the last tick has told."""
+
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class Join:
     buyer: int
     shown: int = NEWEST
@@ -154,7 +168,7 @@ class Confirm:
 
 
 Step = (
-    Join | Look | Leave | Adopt | Extend | Claim | Order | Outcome | Tick | SameTick | PassTime
+    ByLot | Draw | Join | Look | Leave | Adopt | Extend | Claim | Order | Outcome | Tick | SameTick | PassTime
     | Control | Pace | Stock | ClockStep | NextBlock | CopyLog | Lose | Save | FailOver | Restart | Confirm
 )  # fmt: skip
 
@@ -167,8 +181,11 @@ def trace(seed: int, length: int = 60) -> list[Step]:
 
 
 def _steps(chance: random.Random, length: int) -> Iterator[Step]:
-    buyers = chance.choice((2, 3, 5, 8))
-    makers, weights = zip(*_weighed(chance, buyers), strict=True)
+    drawn = chance.random() < 0.4
+    buyers = chance.choice((3, 5, 8, 12) if drawn else (2, 3, 5, 8))
+    makers, weights = zip(*_weighed(chance, buyers, drawn=drawn), strict=True)
+    if drawn:
+        yield ByLot(chance.randrange(5))
     yield Confirm(chance.choice((3, 6, 30)))
     if chance.random() < 0.7:
         yield from (Join(buyer, NONE) for buyer in range(buyers))
@@ -178,10 +195,10 @@ def _steps(chance: random.Random, length: int) -> Iterator[Step]:
         if isinstance(step, Lose | FailOver | Restart) and chance.random() < 0.8:  # a leader is seldom far
             yield Confirm(chance.choice((3, 30)))
             if chance.random() < 0.7:
-                yield from (Look(buyer) for buyer in range(buyers))
+                yield from (Look(buyer) for buyer in range(buyers) if not drawn or chance.random() < 0.8)
 
 
-def _weighed(chance: random.Random, buyers: int) -> list[tuple[Callable[[], Step], float]]:
+def _weighed(chance: random.Random, buyers: int, *, drawn: bool) -> list[tuple[Callable[[], Step], float]]:
     """Steps and how often they come; a trace dwells on a subject of its own by leaving some of the rest out."""
 
     def buyer() -> int:
@@ -224,7 +241,9 @@ def _weighed(chance: random.Random, buyers: int) -> list[tuple[Callable[[], Step
         (Lose, 1), (Save, 2), (FailOver, 1), (Restart, 1), (lambda: Confirm(chance.choice((3, 30))), 6),
     ]  # fmt: skip
     chosen = list(calm)
+    if drawn:
+        chosen.append((lambda: Draw(chance.choice((1, 1, 2, 9))), 12))
     for group in (busy, faults):
-        if chance.random() < 0.6:
+        if chance.random() < (0.8 if drawn else 0.6):
             chosen += [one for one in group if chance.random() < 0.8]
     return chosen

@@ -16,13 +16,16 @@ import msgspec
 from redis.asyncio import Redis
 
 from shop.orders.entry import EntryLine
-from tests.model import guests, laws, reference, steps
+from tests.model import drawing, guests, laws, reference, steps
 from tests.model.books import Books
 from tests.model.places import Place as KnownPlace
 from tests.model.reference import Answer
 from tests.model.steps import NEWEST, NONE, Step
+from waiting_room.books import DrawBook
 from waiting_room.collector import Collector
 from waiting_room.confirmation import Confirmation
+from waiting_room.draw import lot
+from waiting_room.drawing import Drawing
 from waiting_room.keys import SaleKeys
 from waiting_room.pace import Allowance
 from waiting_room.place import Place
@@ -68,7 +71,7 @@ class Buyer:
 
 
 class Trial:
-    """A sale on both sides. `client` gives text, `raw` bytes; the collector's source must be the one of this module."""
+    """A sale on both sides. `client` gives text, `raw` bytes; the room's source must be the one of scripts.py."""
 
     def __init__(self, client: Redis, raw: Redis, room: Room, eyes: Collector) -> None:
         self.client, self.raw, self.room, self.eyes = client, raw, room, eyes
@@ -81,7 +84,10 @@ class Trial:
             allotted=5, held=0, sold=0,
         )  # fmt: skip
         self.model = reference.Room(settings, UNSEEN_MS, CEILING_MS, SLOT_GRACE_MS)
+        self.listed: drawing.Listed | None = None
+        self.told: TickReply | None = None
         self.books = Books(client, self.keys, settings)
+        self.clerk = Drawing(self.sale_id, room, self.books, token=LEADER)
         self.buyers: dict[int, Buyer] = {}
         self.lanes = Lanes(client, max_age_s=10**9, max_length=10**6, slot_grace_s=SLOT_GRACE_MS / 1000)
         self.names = itertools.count()
@@ -165,6 +171,10 @@ class Trial:
                 self.now_ms += by_ms
             case steps.CopyLog():
                 await self._copy_log()
+            case steps.ByLot(seed) if not self.model.published:
+                self._draw_lots(bytes([seed]) * 32)
+            case steps.Draw(times):
+                return await self._draw(times)
             case _:
                 await self._fault(step)
         return None, None
@@ -174,21 +184,22 @@ class Trial:
     ) -> tuple[Answer, Answer]:
         shown = buyer.shown(which)
         ticket = Ticket(self.sale_id, buyer.ticket_id, *shown) if shown else None
+        place = "" if self.listed is None else lot(self.listed.seed, buyer.ticket_id)
         match step:
             case steps.Join():
                 expected = self.model.join(buyer.ticket_id, shown, self.now_ms)
-                got = await _place(self.room.join(self.sale_id, buyer.ticket_id, ticket))
+                got = await _place(self.room.join(self.sale_id, buyer.ticket_id, ticket, lot=place))
             case steps.Look():
                 expected = self.model.look(buyer.ticket_id, shown, self.now_ms)
-                got = await _place(self.room.look(self.sale_id, buyer.ticket_id, ticket))
+                got = await _place(self.room.look(self.sale_id, buyer.ticket_id, ticket, lot=place))
             case steps.Leave():
                 expected = self.model.leave(buyer.ticket_id, shown, self.now_ms)
-                got = await _answer(self.room.leave(self.sale_id, buyer.ticket_id, ticket))
+                got = await _answer(self.room.leave(self.sale_id, buyer.ticket_id, ticket, lot=place))
                 got = {"left": True} if got is None else got
         if (
             isinstance(got, dict)
-            and "number" in got
-            and (held := (got["number"], got["store_id"])) not in buyer.tickets
+            and "mark" in got
+            and (held := (got["mark"], got["store_id"])) not in buyer.tickets
         ):
             buyer.tickets.append(held)
         return expected, got
@@ -247,6 +258,7 @@ class Trial:
         if isinstance(reply, TickRefusal):
             return expected, reply.value
         assert isinstance(reply, TickReply)
+        self.told = reply
         told = msgspec.structs.asdict(reply)
         return expected, {name: told[name] for name in expected} if isinstance(expected, dict) else told
 
@@ -272,6 +284,28 @@ class Trial:
         self.model.log.clear()
         if self.model.available and self.model.wall_ms:
             await self.books.note_copied(self.sale_id, self.model.wall_ms)
+
+    def _draw_lots(self, seed: bytes) -> None:
+        """The sale is a draw: its lobby is open for a while, its seed is known to the books."""
+        later = self.books.settings.opens_at_ms + 2_000
+        self.books.settings = self.model.settings = replace(
+            self.books.settings, mode="draw", opens_at_ms=later
+        )
+        self.books.drawn, self.listed = DrawBook(seed), drawing.Listed(seed)
+
+    async def _draw(self, times: int) -> tuple[Answer | None, Answer | None]:
+        if self.told is None or self.listed is None:
+            return None, None
+        for _ in range(times):
+            drawing.go_on(self.model, self.listed, msgspec.structs.asdict(self.told))
+            await self.clerk.go_on(self.told)
+        kept, listed = self.books.drawn, self.listed
+        assert kept is not None
+        size = len(listed.tickets) if listed.public else None
+        return (
+            {"opened_ms": listed.opened_ms, "size": size, "tickets": listed.tickets},
+            {"opened_ms": kept.opened_ms, "size": kept.size, "tickets": "".join(self.books.pages).split()},
+        )
 
     # ------------------------------------------------------------ faults
 
@@ -319,7 +353,7 @@ class Trial:
         line = (await self.room.lines([self.sale_id]))[self.sale_id]
         if not line.store_id:
             raise Disagreement("a confirmed store has no id")
-        self.model.confirm(line.store_id, self.books.block, told, copied_ms, self.now_ms)
+        self.model.confirm(line.store_id, self.books.block, told, copied_ms, self.now_ms, self.listed)
 
     def _stored_keys(self) -> list[str]:
         return [getattr(self.keys, name) for name, one in vars(SaleKeys).items() if isinstance(one, property)]
@@ -342,7 +376,7 @@ class Trial:
         """What the store must hold by what the reference knows."""
         places = self.model.places
 
-        def standing(name: str) -> dict[str, int]:
+        def standing(name: str) -> dict[str, float]:
             return {
                 ticket: value
                 for ticket, place in places.items()
@@ -350,7 +384,7 @@ class Trial:
             }
 
         return {
-            "line": {ticket: places[ticket].number for ticket in self.model.line()},
+            "line": standing("stands"),
             "turns": standing("turn_ends_ms"),
             "unseen": standing("unseen_ends_ms"),
             "missed": standing("comeback_ends_ms"),
@@ -364,6 +398,8 @@ class Trial:
                 [event, ticket, str(number), str(turn), detail]
                 for event, ticket, number, turn, detail in self.model.log
             ],
+            "counts": dict(self.model.counts),
+            "draw": (self.model.draw, self.model.opened_ms, self.model.lobby_size),
         }
 
 
@@ -392,13 +428,15 @@ def _record(place: KnownPlace) -> dict[str, Any]:
 def _told(stored: dict[str, Any]) -> dict[str, Any]:
     """The snapshot with numbers for scores and objects for records. Lua tells an empty object and an empty list alike."""
     told: dict[str, Any] = {
-        name: {ticket: int(at) for ticket, at in dict(stored[name]).items()} for name in _SETS
+        name: {ticket: float(at) for ticket, at in dict(stored[name]).items()} for name in _SETS
     }
     told["passes"] = dict(stored["passes"])
     told["served"] = {
         ticket: {"extended": False} | msgspec.json.decode(record)
         for ticket, record in dict(stored["served"]).items()
     }
+    told["counts"] = {event: int(count) for event, count in stored["counts"].items() if count != "0"}
+    told["draw"] = (stored["draw"], int(stored["opened_ms"] or 0), int(stored["lobby_size"] or 0))
     return told | {name: list(stored[name]) for name in ("outcomes", "window", "log")}
 
 
@@ -421,6 +459,6 @@ async def _place(asked: Any) -> Answer:
     if not isinstance(got, Place):
         return str(got)
     names = (
-        "number", "store_id", "ahead", "waiting", "turn_expires_at_ms", "extended", "comeback_until_ms", "outcome", "created", "rejoined",
+        "number", "mark", "store_id", "ahead", "waiting", "turn_expires_at_ms", "extended", "comeback_until_ms", "outcome", "created", "rejoined",
     )  # fmt: skip
     return {"state": got.state.value, "phase": got.phase.value} | {name: getattr(got, name) for name in names}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
+from tests.model import drawing
 from tests.model.places import Answer, Place, Places
 from waiting_room.ticking import Beat
 
@@ -30,12 +32,14 @@ class Turns(Places):
         self.clock_ms += dt if control != "halted" else 0
         self.comeback_ms += dt if control not in ("halted", "paused") else 0
         self.wall_ms = max(self.wall_ms, now_ms)
+        drawing.open_the_draw(self)
         while self.outcomes:
             self._take_outcome(self.outcomes.popleft())
         self._end_what_is_over()
         while self.window and self.window[0][0] <= self.clock_ms - MINUTE_MS:
             self.window.popleft()
-        gate = self._gate(now_ms)
+        without_number = len(self.in_lobby()) if self.has_list else 0
+        gate = self._gate(now_ms, without_number)
         freed = max(0, self.slots - self.slots_held)
         calls = self._call_head(beat, gate)
         self.slots = self.slots_held
@@ -43,7 +47,7 @@ class Turns(Places):
             self.window.append((self.clock_ms, calls, freed))
         self._note_reasons(gate, now_ms)
         self.last_settings = (settings.calls_per_minute, settings.capacity, control)
-        reply = self.figures(now_ms) | {"calls": calls, "tick_id": beat.tick_id}
+        reply = self.figures(now_ms) | {"calls": calls, "tick_id": beat.tick_id, "unnumbered": without_number}
         self.last_tick = (beat.tick_id, reply)
         return reply
 
@@ -113,15 +117,19 @@ class Turns(Places):
         place.comeback_ends_ms = self.comeback_ms + self.settings.comeback_ms
         self._note("miss", ticket, place, why)
 
-    def _gate(self, now_ms: int) -> str:
-        """Why nobody may be called, or "open". A draining sale goes on calling those who stand in line."""
-        phase = self.phase(now_ms)
-        if phase != "draining":
-            return phase
-        if self.wall_ms < self.settings.opens_at_ms:
-            return "lobby"
-        none_free = self.settings.held + self.settings.sold >= self.settings.allotted
-        return "all_held" if none_free else "open"
+    def _gate(self, now_ms: int, without_number: int) -> str:
+        """Why nobody may be called, or "open". A draining sale goes on calling those who stand in line.
+
+        Before everybody in a draw has a number nobody knows who is next.
+        """
+        gate = self.phase(now_ms)
+        if gate == "draining":
+            if self.wall_ms < self.opens_at_ms or self.draw == "lobby":
+                return "lobby"
+            none_free = self.settings.held + self.settings.sold >= self.settings.allotted
+            gate = "all_held" if none_free else "open"
+        undrawn = self.draw and (self.draw != "drawn" or without_number)
+        return "drawing" if gate == "open" and undrawn else gate
 
     @property
     def slots_held(self) -> int:
@@ -168,13 +176,12 @@ class Turns(Places):
     def _call(self, ticket: str) -> None:
         place = self.places[ticket]
         turn = max(place.turn, self.turns_before) + 1
-        called = Place(
-            "called", place.number, turn=turn, misses=place.misses, ended=place.ended, recorded=True
-        )
+        number = place.number if place.stands is None else place.stands
+        called = Place("called", number, turn=turn, misses=place.misses, ended=place.ended, recorded=True)
         called.turn_ends_ms = self.clock_ms + self.settings.turn_window_ms
         called.unseen_ends_ms = self.clock_ms + self.unseen_ms
         self.places[ticket] = called
-        self.now_serving = max(self.now_serving, place.number)
+        self.now_serving = max(self.now_serving, math.ceil(number))
         self._note("call", ticket, called)
 
     def _note_reasons(self, gate: str, now_ms: int) -> None:
@@ -212,6 +219,8 @@ class Turns(Places):
             "block_left": max(0, self.last_number - self.next_number + 1),
             "spare_ready": self.spare is not None,
             "calls_logged": len(self.log),
+            "draw": self.draw,
+            "opened_ms": self.opened_ms,
         }
 
 

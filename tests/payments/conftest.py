@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from firstcome.servers import PrivateRedis
+from firstcome.settings import Settings
 from shop.payments.providers.simulator import SimulatorProvider
+from shop.storage.database import Database
+from tests.conftest import DATABASES, empty
+from tests.payments.gateways import Gateway
 from tests.payments.simulator_process import Shop, Simulator
-from tests.till import provider_at
+from tests.till import API_KEY, SECRET, Till, provider_at
+
+NEW_SECRET = "whsec_" + base64.b64encode(bytes(range(50, 82))).decode()
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +49,48 @@ def provider(simulator: Simulator) -> Iterator[SimulatorProvider]:
     adapter = provider_at(simulator.url)
     yield adapter
     adapter.close()
+
+
+@pytest.fixture(scope="session")
+def shop_settings(
+    redis_server: PrivateRedis, simulator: Simulator, request: pytest.FixtureRequest, servers_dir: Path
+) -> Settings:
+    """Settings of the gateways, workers and sweepers of these tests; two webhook secrets are good at a time."""
+    return Settings(
+        demo=True,
+        data_dir=servers_dir,
+        redis_url=redis_server.url,
+        database_url=request.getfixturevalue(f"{DATABASES[0]}_url"),
+        secret_keys="test:" + base64.urlsafe_b64encode(bytes(range(32))).decode(),
+        mail_sink_dir=servers_dir / "mail",
+        mail_from="firstcome@example.test",
+        simulator_url=simulator.url,
+        simulator_api_key=API_KEY,
+        simulator_webhook_secrets=(NEW_SECRET, SECRET),
+        argon2_memory_kib=8,
+        argon2_time_cost=1,
+        log_level="warning",
+    )
+
+
+@pytest.fixture(scope="session")
+def gateways(shop_settings: Settings, servers_dir: Path) -> Iterator[tuple[Gateway, Gateway]]:
+    """Two running gateways; whoever kills one starts it again."""
+    pair = Gateway(shop_settings, servers_dir / "one.log"), Gateway(shop_settings, servers_dir / "two.log")
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(Gateway.start, pair))
+        yield pair
+    finally:
+        for gateway in pair:
+            gateway.kill()
+            gateway.client.close()
+
+
+@pytest.fixture
+def counter(shop_settings: Settings, gateways: tuple[Gateway, Gateway]) -> Iterator[Till]:
+    """The shop behind the gateways, with one sale and nothing else in its books."""
+    empty(shop_settings.database_url)
+    db = Database(shop_settings.database_url)
+    yield Till(db).open()
+    db.dispose()

@@ -144,9 +144,12 @@ class PaperBooks:
         pages = self._db.execute(query, (sale_id,)).fetchone()[0]
         return ListEnd(pages, len(tickets), tickets[-1]) if tickets else ListEnd()
 
-    async def add_to_list(self, sale_id: str, page: int, tickets: str) -> None:
+    async def add_to_list(self, sale_id: str, end: ListEnd, tickets: str) -> ListEnd:
         self._check(sale_id)
-        self._db.execute("insert or ignore into pages values (?, ?, ?)", (sale_id, page, tickets))
+        self._db.execute("insert or ignore into pages values (?, ?, ?)", (sale_id, end.pages, tickets))
+        query = "select tickets from pages where sale_id = ? and page = ?"
+        there = self._db.execute(query, (sale_id, end.pages)).fetchone()[0].splitlines()
+        return ListEnd(end.pages + 1, end.tickets + len(there), there[-1])
 
     async def publish_list(self, sale_id: str, end: ListEnd) -> None:
         if await self.list_end(sale_id) == end:

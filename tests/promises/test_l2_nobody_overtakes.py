@@ -6,11 +6,17 @@ import asyncio
 import itertools
 import random
 import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
+from firstcome.servers import PrivateRedis
 from tests.promises.one_sale import LEADER, LEASE_MS, OneSale, settings_fields, ticket_of
+from tests.promises.paper_books import PaperBooks
+from waiting_room.clock import LONGEST_STEP_MS
+from waiting_room.leadership import Leadership, Timing
 from waiting_room.pace import NO_LIMIT, Allowance, BacklogLimits, allowance, carry_over
 from waiting_room.refusals import NoTicket, RoomUnavailable
 from waiting_room.room import Room
@@ -25,6 +31,15 @@ async def sale(redis_async: Redis) -> OneSale:
 
 async def called_numbers(sale: OneSale) -> list[int]:
     return [row.number for row in await sale.room.read_calls(sale.sale_id, 100_000) if row.event == "call"]
+
+
+async def until(asked: Callable[[], Awaitable[bool]]) -> None:
+    """Until Redis says yes; it is the test that fails otherwise."""
+    for _ in range(2_000):
+        if await asked():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("it never came to that")
 
 
 async def test_whatever_buyers_do_at_once_calls_are_strictly_in_order_of_the_numbers(sale: OneSale) -> None:
@@ -155,6 +170,55 @@ async def test_a_tick_whose_reply_was_lost_calls_once(sale: OneSale) -> None:
     assert (replies[0].calls, replies[0].called) == (3, 3)
     assert all(reply == replies[0] for reply in replies)
     assert len(await called_numbers(sale)) == 3
+
+
+async def test_a_tick_with_many_to_call_takes_steps_that_call_in_order_and_may_be_repeated(
+    sale: OneSale,
+) -> None:
+    """Between two steps the leader may lose a reply, or die and be followed by another: each step is a whole tick."""
+    await sale.change(capacity=1_000)
+    await asyncio.gather(*(sale.room.join(sale.sale_id, ticket_of(f"buyer{n}")) for n in range(700)))
+    calls = []
+    for step in range(4):
+        left = Allowance(600 - sum(calls), NO_LIMIT, NO_LIMIT, 600.0)
+        beat = Beat(f"step {step}", 0, LEASE_MS, left)
+        replies = [await sale.room.tick(sale.sale_id, LEADER, beat) for _ in range(2)]
+        assert replies[0] == replies[1]
+        assert isinstance(replies[0], TickReply)
+        calls.append(replies[0].calls)
+        assert replies[0].more == (sum(calls) < 600), "only what no other bound holds back is called at once"
+    assert max(calls) < 600
+    assert sum(calls) == 600
+    numbers = await called_numbers(sale)
+    assert numbers == sorted(numbers)
+    assert len(set(numbers)) == 600
+
+
+async def test_a_leader_goes_on_at_once_while_a_step_has_left_calls_over(
+    redis_async: Redis, redis_server: PrivateRedis, tmp_path: Path
+) -> None:
+    books = PaperBooks(tmp_path / "books.sqlite", redis_server.url)
+    sale = OneSale(redis_async)
+    settings = settings_fields(calls_per_minute=600_000, capacity=100_000)
+    books.open_sale(sale.sale_id, settings, {"version": "1", "allotted": "100000", "held": "0", "sold": "0"})
+    leader = Leadership(sale.sale_id, sale.room, books, token=LEADER, timing=Timing(tick_ms=LONGEST_STEP_MS))
+    stop = asyncio.Event()
+    leading = asyncio.create_task(leader.run(stop))
+    await until(lambda: sale.client.hexists(sale.keys.room, "store_id"))
+    names = [ticket_of(f"buyer{n}") for n in range(1_000)]
+    await asyncio.gather(*(sale.room.join(sale.sale_id, name) for name in names))
+
+    async def all_are_called() -> bool:
+        return int(await sale.client.hlen(sale.keys.served)) == len(names)
+
+    await until(all_are_called)
+    stop.set()
+    await leading
+    await books.close()
+    calls = [entry.split(":") for entry in await sale.client.lrange(sale.keys.window, 0, -1)]
+    big = [int(clock_ms) for clock_ms, count, _ in calls if int(count) > 0]
+    assert len(big) >= 4, "the tick was to take several steps"
+    assert big[-1] - big[0] < LONGEST_STEP_MS, "no step waits for the next tick"
 
 
 async def test_only_the_leader_calls(sale: OneSale) -> None:

@@ -100,6 +100,25 @@ async def test_after_the_draw_a_ticket_of_the_lobby_finds_its_number(sale: OneDr
     assert await sale.called() == [ticket_of(name) for name in drawn_order(CROWD)]
 
 
+async def test_a_devices_place_moves_to_an_account_when_both_have_their_numbers(sale: OneDraw) -> None:
+    """The account's place of the lobby is back after a loss, and not numbered yet: nothing may lay another place over it."""
+    await sale.open()
+    await sale.draw()
+    await sale.join("device")
+    await sale.copy_log()
+    await sale.lose()
+    await sale.draw()
+    first = drawn_order(CROWD)[0]
+    assert await numbers(sale, ["device", first]) == [41, None]
+    move = (sale.sale_id, ticket_of("device"), ticket_of(first), sale.tickets["device"])
+    assert not await sale.room.adopt(*move)
+    await sale.draw()
+    assert await numbers(sale, ["device", first]) == [41, 1]
+    assert await sale.room.adopt(*move)
+    assert (await sale.look(first)).number == 1
+    assert (await sale.look("device")).state is TicketState.LEFT
+
+
 async def test_a_ticket_that_missed_the_list_stands_where_it_belongs_and_in_the_addendum(
     sale: OneDraw, books: PaperBooks
 ) -> None:

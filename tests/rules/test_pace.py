@@ -60,6 +60,23 @@ def test_over_any_ticks_no_more_is_called_than_the_rate_gives_and_one_carried(
     assert called <= per_minute * sum(steps) / 60_000 + 1e-6
 
 
+@given(st.integers(1, 600_000), st.integers(0, LONGEST_STEP_MS), st.integers(1, 400), st.integers(0, 5_000))
+def test_a_tick_that_takes_several_steps_calls_as_many_as_it_would_in_one(
+    per_minute: int, dt_ms: int, at_once: int, waiting: int
+) -> None:
+    figures = but(calls_per_minute=per_minute)
+    whole = min(waiting, allowance(figures, 0.0, dt_ms, LIMITS).rate)
+    carry, called, more = 0.0, 0, True
+    while more:
+        allowed = allowance(figures, carry, dt_ms, LIMITS)
+        left = min(waiting - called, allowed.rate)
+        taken, more, dt_ms = min(left, at_once), left > at_once, 0
+        called += taken
+        carry = carry_over(allowed.budget, taken, open_gate=True, waiting=waiting - called, more=more)
+    assert called == whole
+    assert carry < 1, "and none of it is banked"
+
+
 @given(st.integers(1, 6_000), st.integers(50, 300))
 def test_who_is_held_back_by_nothing_is_called_at_the_whole_rate(per_minute: int, dt_ms: int) -> None:
     carry, called, ticks = 0.0, 0, 30_000 // dt_ms

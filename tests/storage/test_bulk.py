@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from shop.orders.rules import OrderState
-from shop.storage.database import MANY_ROWS, Database
+from shop.storage.database import MANY_ROWS, Database, Tx
 from shop.storage.tables import audit, orders, outbox, products
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, 678_000, tzinfo=UTC)
@@ -85,6 +87,46 @@ def test_many_rows_arrive_as_single_ones_do(db: Database, table: Any, row: Any) 
     db.run(lambda tx: tx.insert(table, rows))
     assert db.read(lambda tx: tx.all(select(table).order_by(key))) == singly
     assert len(singly) == MANY
+
+
+# All of Unicode but lone surrogates, and more often what means something in SQL.
+_MEANING = "'\"\\\0\n\r\x1a%:?-;`_ 🎫é가\uffff\U0010ffff"
+TEXTS = st.text(st.sampled_from(_MEANING) | st.characters(exclude_categories=["Cs"]), max_size=12)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    texts=st.lists(st.none() | TEXTS, min_size=1, max_size=4),
+    blobs=st.lists(st.binary(max_size=12), min_size=1, max_size=3),
+    numbers=st.lists(st.integers(-(2**31), 2**31 - 1), min_size=1, max_size=2),
+    millis=st.integers(0, 253_402_300_799_999),
+)
+def test_whatever_is_written_is_what_is_read(
+    db: Database, texts: list[str | None], blobs: list[bytes], numbers: list[int], millis: int
+) -> None:
+    """Text, bytes, numbers, moments and None, many rows at once; a transaction each, that takes its rows back."""
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=millis)
+    rows = [
+        {
+            "kind": (texts[n % len(texts)] or "")[::-1],
+            "dedupe": f"{n:03}",
+            "payload_sealed": blobs[n % len(blobs)],
+            "attempts": numbers[n % len(numbers)],
+            "last_error": texts[n % len(texts)],
+            "due_at": at,
+            "lease_until": at if n % 2 else None,
+            "created_at": NOW,
+        }
+        for n in range(MANY_ROWS)
+    ]
+
+    def there_and_back(tx: Tx) -> None:
+        tx.insert(outbox, rows)
+        found = tx.all(select(*(outbox.c[name] for name in rows[0])).order_by(outbox.c.dedupe))
+        assert [dict(row._mapping) for row in found] == rows
+        tx.execute(outbox.delete())
+
+    db.run(there_and_back)
 
 
 def test_what_is_there_already_is_left_as_it_is(db: Database) -> None:

@@ -12,15 +12,20 @@ local device, account = ARGV[1], ARGV[2]
 local sale, fault = read_sale()
 if not sale then return fault end
 take_back(sale, device, ARGV[3], ARGV[4])
--- Before a draw a ticket stands where its own id puts it, and nobody else can stand there.
-if sale.room.draw ~= '' and sale.room.draw ~= 'drawn' then return 'nothing' end
+-- Before a draw a ticket stands where its own id puts it, and nobody else can stand there. That goes on for one of the lobby which
+-- came back after a loss, until it has its number: what cannot be compared yet stays where it is.
+local function is_undrawn(ticket)
+  local stands = tonumber(redis.call('ZSCORE', LINE, ticket) or '')
+  return stands and is_hidden(sale.room, stands)
+end
+if sale.room.draw ~= '' and sale.room.draw ~= 'drawn' or is_undrawn(device) or is_undrawn(account) then return 'nothing' end
 
 local SETS = {waiting = {LINE}, called = {TURNS, UNSEEN}, missed = {MISSED}}
 
 -- The place that can move: its record with state and number, or nil. What is in checkout belongs to an account already.
 local function place_of(ticket)
   local record, number = record_of(ticket), tonumber(redis.call('ZSCORE', LINE, ticket) or '')
-  if number and not is_hidden(sale.room, number) then
+  if number then
     record = record or {turn = 0, misses = 0, extended = false}
     record.state, record.number = 'waiting', number
     return record

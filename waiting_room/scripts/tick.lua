@@ -7,10 +7,11 @@
 --       5, 6, 7 calls allowed by rate, stock, backlog (waiting_room/pace.py)   8 time in which a called ticket must be seen, ms
 -- Returns  the figures after the tick (JSON; waiting_room.room.Figures), also kept for a repeated tick id, or
 --          'not_leader', 'unconfirmed', 'unpublished'
--- Cost  O((calls + endings) log line); at most 1,000 calls and 500 endings of each kind a tick.
+-- Cost  O((calls + endings) log line); at most 250 calls and 500 endings of each kind a tick. Where only this bound held it back, the
+--       reply says `more`, and the leader makes the next tick at once: others get their turn in between.
 
 local WINDOW, LEASE, OUTCOMES, LANE = KEYS[13], KEYS[14], KEYS[15], KEYS[16]
-local MINUTE_MS, LONGEST_STEP_MS, MOST_CALLS, MOST_ENDINGS = 60000, 1000, 1000, 500
+local MINUTE_MS, LONGEST_STEP_MS, MOST_CALLS, MOST_ENDINGS = 60000, 1000, 250, 500
 
 if redis.call('GET', LEASE) ~= ARGV[1] then return 'not_leader' end
 redis.call('PEXPIRE', LEASE, ARGV[4])
@@ -186,7 +187,7 @@ end
 
 local by_rate, by_stock, by_backlog = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 
--- How many to call, and what held back those who go on waiting.
+-- How many to call, what held back those who go on waiting, and whether there are more to call at once.
 local function allowed(gate, quiet)
   local waiting = redis.call('ZCARD', LINE)
   local by_capacity = settings.capacity - slots_taken()
@@ -197,8 +198,9 @@ local function allowed(gate, quiet)
   elseif by_capacity <= 0 then limit = 'capacity'
   elseif by_stock <= 0 then limit = 'stock'
   elseif by_backlog <= 0 then limit = 'backlog' end
-  if gate ~= 'open' or quiet then return 0, limit end
-  return math.max(0, math.min(waiting, by_capacity, by_window, by_rate, by_stock, by_backlog, MOST_CALLS)), limit
+  if gate ~= 'open' or quiet then return 0, limit, false end
+  local all = math.max(0, math.min(waiting, by_capacity, by_window, by_rate, by_stock, by_backlog))
+  return math.min(all, MOST_CALLS), limit, all > MOST_CALLS
 end
 
 -- The record of who is called, written out: cjson would take longer than all the rest of a call.
@@ -249,7 +251,7 @@ slide_window()
 local without_number = unnumbered()
 local gate = gate_of(without_number)
 local freed = math.max(0, room.slots - slots_held())
-local count, limit = allowed(gate, is_quiet())
+local count, limit, more = allowed(gate, is_quiet())
 call_head(count)
 note_in_window(count, freed)
 
@@ -271,7 +273,7 @@ if gate == 'open' and control ~= 'halted' then room.calling_ms = room.calling_ms
 local spare = redis.call('HMGET', ROOM, 'spare_first', 'spare_last')
 local block_left = math.max(0, room.last_number - room.next_number + 1)
 local reply = cjson.encode({
-  tick_id = ARGV[2], calls = count, phase = phase, gate = gate, gate_since_ms = room.gate_since_ms,
+  tick_id = ARGV[2], calls = count, more = more, phase = phase, gate = gate, gate_since_ms = room.gate_since_ms,
   limit = limit, limit_since_ms = room.limit_since_ms, as_of_ms = now, store_id = room.store_id,
   clock_ms = room.clock_ms, comeback_ms = room.comeback_ms, now_serving = room.now_serving,
   waiting = redis.call('ZCARD', LINE), called = redis.call('ZCARD', TURNS), missed = redis.call('ZCARD', MISSED),

@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
 
 
+@cache
 def source(name: str) -> str:
     """The text of one script by its file name without `.lua`, ready to be registered."""
     return "\n".join((FOLDER / f"{part}.lua").read_text(encoding="utf-8") for part in ("_shared", name))
