@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.api.conftest import House
+from tests.api.conftest import House, problem
 
 
 async def test_a_buyer_joins_is_called_claims_and_orders(house: House) -> None:
@@ -31,3 +31,14 @@ async def test_a_buyer_joins_is_called_claims_and_orders(house: House) -> None:
     decided = (await buyer.ask("GET", f"/orders/{order_id}")).json()
     assert decided["state"] == "reserved"
     assert decided["seq"] == 1
+
+
+async def test_an_order_that_costs_nothing_is_paid_by_its_decision_and_takes_no_payment(house: House) -> None:
+    free = [{"product_id": house.products[0], "allotted": 10, "limit_per_buyer": 2, "price": 0}]
+    sale, buyer = await house.sale(items=free), await house.buyer()
+    order_id = await house.reserved(buyer, sale)
+    order = (await buyer.ask("GET", f"/orders/{order_id}")).json()
+    assert (order["state"], order["total"]) == ("paid", 0)
+    started = await buyer.ask("POST", f"/orders/{order_id}/payment", headers={"Idempotency-Key": "k" * 8})
+    body = problem(started, 409, "illegal_move")
+    assert (body["current"], body["wanted"]) == ("paid", "paying")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,11 +11,13 @@ import pytest
 
 from firstcome.servers import PrivateRedis
 from firstcome.settings import Settings
+from shop.payments.providers import Opened
 from shop.payments.providers.simulator import SimulatorProvider
 from shop.storage.database import Database
 from tests.conftest import DATABASES, empty
 from tests.payments.gateways import Gateway
-from tests.payments.simulator_process import Shop, Simulator
+from tests.payments.simulator_process import Shop, Simulator, press
+from tests.payments.trial import Trial
 from tests.till import API_KEY, SECRET, Till, provider_at
 
 NEW_SECRET = "whsec_" + base64.b64encode(bytes(range(50, 82))).decode()
@@ -48,6 +50,22 @@ def shop(callback_shop: Shop) -> Iterator[Shop]:
 def provider(simulator: Simulator) -> Iterator[SimulatorProvider]:
     adapter = provider_at(simulator.url)
     yield adapter
+    adapter.close()
+
+
+@pytest.fixture(scope="session")
+def stand_in(simulator: Simulator, callback_shop: Shop) -> Iterator[Trial]:
+    """The adapter of the stand-in and its process, to be tried as any adapter is."""
+    adapter = provider_at(simulator.url)
+
+    def choose(opened: Opened, outcome: str) -> None:
+        press(opened.checkout_url, outcome)
+
+    def callback(payment_id: str) -> tuple[Mapping[str, str], bytes]:
+        (taken, *_) = callback_shop.wait_for(payment_id, 1)
+        return taken.headers, taken.body
+
+    yield Trial(adapter, choose, callback)
     adapter.close()
 
 

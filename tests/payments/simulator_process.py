@@ -111,6 +111,11 @@ class Shop:
         self.server.server_close()
 
 
+def press(checkout_url: str, outcome: str) -> None:
+    """What the buyer chooses on the stand-in's page."""
+    assert httpx.post(checkout_url, data={"outcome": outcome}, trust_env=False).status_code == 303
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

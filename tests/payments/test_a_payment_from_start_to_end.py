@@ -34,7 +34,7 @@ from shop.payments.settle import receive
 from shop.payments.start import Start, Started, start_payment
 from shop.storage.database import Database
 from shop.storage.tables import payments
-from tests.payments.simulator_process import Shop, Simulator, Taken
+from tests.payments.simulator_process import Shop, Simulator, Taken, press
 from tests.till import API_KEY, BUYER, SECRET, TOTAL, UNITS, VAULT, Till, provider_at
 
 RETURN = "http://127.0.0.1:8000/pay/return"
@@ -64,10 +64,6 @@ def wish(order: str, key: str = "key-1") -> Start:
 
 def start(till: Till, order: str, key: str = "key-1") -> Started:
     return start_payment(till.db, VAULT, {"simulator": till.provider}, wish(order, key))
-
-
-def choose(started: Started, outcome: str) -> None:
-    assert httpx.post(started.checkout_url, data={"outcome": outcome}, trust_env=False).status_code == 303
 
 
 def attempts(till: Till, order: str) -> int:
@@ -118,11 +114,11 @@ def test_a_second_start_while_an_attempt_is_open_returns_that_attempt(till: Till
 def test_after_a_decline_another_start_opens_another_attempt(till: Till, shop: Shop) -> None:
     order = till.order()
     first = start(till, order)
-    choose(first, "decline")
+    press(first.checkout_url, "decline")
     shop.wait_for(first.payment_id, 1)
     second = start(till, order, "key-2")
     assert second.payment_id != first.payment_id
-    choose(second, "approve")
+    press(second.checkout_url, "approve")
     shop.wait_for(second.payment_id, 1)
     assert till.order_row(order).state == "paid"
     till.assert_money_and_stock_agree()
@@ -197,7 +193,7 @@ def test_an_order_whose_hold_is_over_cannot_be_paid_even_before_the_sweep(till: 
 def test_nobody_pays_while_money_of_another_amount_is_looked_at(till: Till, shop: Shop) -> None:
     order = till.order()
     started = start(till, order)
-    choose(started, "wrong_amount")
+    press(started.checkout_url, "wrong_amount")
     shop.wait_for(started.payment_id, 1)
     with pytest.raises(UnderReview):
         start(till, order, "key-2")
@@ -217,7 +213,7 @@ def test_starting_guarantees_three_minutes_once(till: Till, shop: Shop) -> None:
     first = start(till, order)
     left = (first.expires_at - datetime.now(UTC)).total_seconds()
     assert 170 < left <= 181
-    choose(first, "decline")
+    press(first.checkout_url, "decline")
     shop.wait_for(first.payment_id, 1)
     second = start(till, order, "key-2")
     assert second.expires_at == first.expires_at
@@ -263,7 +259,7 @@ def test_each_outcome_of_the_pay_page_ends_rightly(
 ) -> None:
     order = till.order()
     started = start(till, order)
-    choose(started, outcome)
+    press(started.checkout_url, outcome)
     shop.wait_for(started.payment_id, callbacks)
     assert till.states(order) == ends
     till.assert_money_and_stock_agree()
@@ -275,7 +271,7 @@ def test_a_buyer_who_comes_back_before_the_callback_sees_the_payment(
     order = till.order()
     started = start(till, order)
     assert [each.verdict for each in look_again(till.db, VAULT, providers, order)] == [Verdict.REPEATED]
-    choose(started, "silent")
+    press(started.checkout_url, "silent")
     (settled,) = look_again(till.db, VAULT, providers, order)
     assert (settled.verdict, len(settled.ended)) == (Verdict.PAID, 1)
     assert till.states(order) == ("paid", ["succeeded"])
@@ -283,7 +279,7 @@ def test_a_buyer_who_comes_back_before_the_callback_sees_the_payment(
 
 def test_the_sweep_hears_of_silent_money_and_lets_the_order_be_paid(till: Till, providers: Providers) -> None:
     order = till.order()
-    choose(start(till, order), "silent")
+    press(start(till, order).checkout_url, "silent")
     till.let_hold_run_out(order)
     swept = expire_due(till.db, VAULT, providers)
     assert [end.outcome for end in swept.ended] == ["paid"]
@@ -310,7 +306,7 @@ def test_late_money_is_given_back_at_the_provider_exactly_once(
 ) -> None:
     order = till.order()
     started = start(till, order)
-    choose(started, "late")
+    press(started.checkout_url, "late")
     till.let_hold_run_out(order)
     shop.wait_for(started.payment_id, 1)
     expire_due(till.db, VAULT, providers)
@@ -356,7 +352,7 @@ def test_cancelling_an_order_that_is_paid_at_that_moment_leaves_it_paid(
     till: Till, providers: Providers
 ) -> None:
     order = till.order()
-    choose(start(till, order), "silent")
+    press(start(till, order).checkout_url, "silent")
     assert cancel_order(till.db, VAULT, BUYER, order).asking is True
     assert carry_out(till, providers) == 1
     assert till.states(order) == ("paid", ["succeeded"])
@@ -374,11 +370,11 @@ def test_asking_has_an_answer_for_every_standing(till: Till, providers: Provider
     assert till.states(starting) == ("reserved", ["cancelled"])
     odd = till.order()
     started = start(till, odd)
-    choose(started, "wrong_amount")
+    press(started.checkout_url, "wrong_amount")
     shop.wait_for(started.payment_id, 1)
     assert ask_provider(till.db, VAULT, providers, odd).answer is Answer.SUSPENDED
     paid = till.order()
-    choose(start(till, paid), "silent")
+    press(start(till, paid).checkout_url, "silent")
     assert ask_provider(till.db, VAULT, {"simulator": provider_at()}, paid).answer is Answer.UNREACHABLE
     assert ask_provider(till.db, VAULT, {}, paid).answer is Answer.UNREACHABLE
     assert ask_provider(till.db, VAULT, providers, paid).answer is Answer.PAID

@@ -29,7 +29,7 @@ from shop.payments.providers.simulator import SimulatorProvider
 from shop.storage.database import Tx
 from shop.storage.tables import accounts, lanes, orders, products
 from tests.payments.gateways import Gateway, assert_problem, inbox, kill_group
-from tests.payments.simulator_process import Simulator
+from tests.payments.simulator_process import Simulator, press
 from tests.running import eventually
 from tests.till import ALLOTTED, BUYER, PRICE, SALE, UNITS, Till
 from waiting_room.keys import SaleKeys
@@ -85,11 +85,6 @@ def buyer(counter: Till, gateways: Pair, shop_settings: Settings, redis_sync: re
     answer = gateways[0].client.post("/api/v1/sessions", json={"email": email, "password": PASSWORD})
     assert answer.status_code == 200, answer.text
     return Buyer(counter, answer.json()["access_token"])
-
-
-def press(checkout_url: str, outcome: str) -> None:
-    """What the buyer chooses on the provider's page."""
-    assert httpx.post(checkout_url, data={"outcome": outcome}, trust_env=False).status_code == 303
 
 
 def together(*calls: Callable[[], Any]) -> list[Any]:

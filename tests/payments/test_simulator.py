@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from shop.payments.providers.simulator import SimulatorProvider
-from tests.payments.simulator_process import Shop, Simulator, Taken
-from tests.payments.test_provider_conformance import AMOUNT, asked, choose
+from tests.payments.simulator_process import Shop, Simulator, Taken, press
+from tests.payments.test_provider_conformance import AMOUNT, asked
 from tests.till import API_KEY, provider_at
 
 
@@ -34,7 +34,7 @@ def test_each_outcome_tells_the_shop_what_it_says(
     provider: SimulatorProvider, shop: Shop, outcome: str, told: list[str]
 ) -> None:
     request = asked()
-    choose(provider.start(request), outcome)
+    press(provider.start(request).checkout_url, outcome)
     taken = shop.wait_for(request.payment_id, len(told))
     assert kinds(taken) == told
     if outcome == "duplicate":
@@ -46,8 +46,8 @@ def test_each_outcome_tells_the_shop_what_it_says(
 
 def test_a_silent_payment_is_captured_and_nobody_is_told(provider: SimulatorProvider, shop: Shop) -> None:
     silent, spoken = asked(), asked()
-    choose(provider.start(silent), "silent")
-    choose(provider.start(spoken), "approve")
+    press(provider.start(silent).checkout_url, "silent")
+    press(provider.start(spoken).checkout_url, "approve")
     shop.wait_for(spoken.payment_id, 1)
     assert shop.about(silent.payment_id) == []
     report = provider.fetch(silent.payment_id, None)
@@ -57,7 +57,7 @@ def test_a_silent_payment_is_captured_and_nobody_is_told(provider: SimulatorProv
 
 def test_a_late_payment_succeeds_although_it_was_cancelled(provider: SimulatorProvider, shop: Shop) -> None:
     request = asked()
-    choose(provider.start(request), "late")
+    press(provider.start(request).checkout_url, "late")
     cancelled = provider.cancel(request.payment_id, None)
     assert cancelled is not None
     assert cancelled.fact == "cancelled"
@@ -68,10 +68,10 @@ def test_a_slow_payment_that_is_cancelled_in_time_takes_no_money(
     provider: SimulatorProvider, shop: Shop
 ) -> None:
     request = asked()
-    choose(provider.start(request), "slow")
+    press(provider.start(request).checkout_url, "slow")
     provider.cancel(request.payment_id, None)
     witness = asked()
-    choose(provider.start(witness), "slow")
+    press(provider.start(witness).checkout_url, "slow")
     shop.wait_for(witness.payment_id, 2)
     assert kinds(shop.about(request.payment_id)) == ["pending", "cancelled"]
 
@@ -82,7 +82,7 @@ def test_a_callback_that_is_refused_comes_again_with_its_id_and_a_fresh_signatur
     refusals = iter([503, 401, 500])
     shop.answer = lambda _taken: next(refusals, 200)
     request = asked()
-    choose(provider.start(request), "approve")
+    press(provider.start(request).checkout_url, "approve")
     taken = shop.wait_for(request.payment_id, 4)
     assert len({each.event_id for each in taken}) == 1
     assert len({each.body for each in taken}) == 1
@@ -96,8 +96,8 @@ def test_what_was_not_delivered_survives_a_power_cut(tmp_path: Path, shop: Shop)
     try:
         adapter = provider_at(simulator.url)
         request, late = asked(), asked()
-        choose(adapter.start(request), "approve")
-        choose(adapter.start(late), "slow")
+        press(adapter.start(request).checkout_url, "approve")
+        press(adapter.start(late).checkout_url, "slow")
         first = shop.wait_for(request.payment_id, 1)[0].event_id
         simulator.kill()
         adapter.close()
