@@ -1,7 +1,8 @@
 """The digest: what one process needs to answer the polls of a whole crowd without asking Redis. Pure: time comes in as an argument.
 
-The leader writes it a few times a second (scripts/digest.lua): the places of the first 1,000 exactly, then one place every half per
-cent of rank, and the sale around them. Beside it stand the numbers that are *gone*: given up without ever having been called.
+The leader writes it a few times a second (scripts/digest.lua): the places of the first 1,000 exactly, then some places from which the
+ranks between follow to within half a per cent, and the sale around them. Beside it stand the numbers that are *gone*: given up without
+ever having been called.
 
 A ticket of the present store waits at its number, unless the number was called or is gone. So a number in the exact list waits, and
 so does one behind it that is higher than all called ones and not gone. Everything else is asked in Redis, and so is whoever may

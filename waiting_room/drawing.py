@@ -21,9 +21,10 @@ from waiting_room.ticking import TickReply
 
 log = structlog.get_logger(__name__)
 
-# What a page of the list holds, and how many places one script changes: either keeps Redis for a few milliseconds at most.
-PAGE = 4_000  # 60,000 bytes: what the books take
-NUMBERED_AT_ONCE = 1_000
+PAGE = 4_000  # of the list: 60,000 bytes, what the books take
+# How many tickets one script reads or numbers: so few that it keeps Redis for a few milliseconds even while a rewrite of the
+# append-only file makes every page that is written to a copy.
+AT_ONCE = 500
 # The clerk has other books to do: after so long it looks after them, and goes on with the draw.
 SLICE_S = 0.25
 # With more tickets than these without a number the list is gone through; fewer are looked up in it one by one.
@@ -76,8 +77,7 @@ class Drawing:
         until = time.monotonic() + SLICE_S
         end = await self._books.list_end(self._sale_id)
         while True:
-            after = lot(book.seed, end.last) if end.last else -2
-            page = await self._step("lobby", after, end.last, PAGE)
+            page = await self._read_page(book.seed, end.last)
             if page is None:
                 return False
             if not page:
@@ -87,6 +87,20 @@ class Drawing:
             end = await self._books.add_to_list(self._sale_id, end, page)
             if time.monotonic() > until:
                 return True
+
+    async def _read_page(self, seed: bytes, last: str) -> str | None:
+        """The next page behind the ticket `last`, "" at the end of the lobby; None when this is not the time."""
+        page: list[str] = []
+        while len(page) < PAGE:
+            after = lot(seed, last) if last else -2
+            part = await self._step("lobby", after, last, min(AT_ONCE, PAGE - len(page)))
+            if part is None:
+                return None
+            if not part:
+                break
+            page += part.splitlines(keepends=True)
+            last = page[-1].rstrip()
+        return "".join(page)
 
     async def _publish(self, end: ListEnd) -> None:
         await self._books.publish_list(self._sale_id, end)
@@ -111,7 +125,7 @@ class Drawing:
 
     async def _arrivals_follow(self) -> bool:
         """Give some of those who came after the opening their numbers; whether there are more."""
-        answer = await self._room.draw_step("drawn", self._sale_id, self._token, NUMBERED_AT_ONCE)
+        answer = await self._room.draw_step("drawn", self._sale_id, self._token, AT_ONCE)
         return answer == "more"
 
     async def _public_list(self, book: DrawBook) -> DrawList:
@@ -125,14 +139,14 @@ class Drawing:
             found = await self._step("unnumbered", 1)
             self._numbered = max(0, int(drawn.place(found.strip())) - 1) if found else 0
         first = self._numbered
-        last = min(first + NUMBERED_AT_ONCE, len(drawn))
+        last = min(first + AT_ONCE, len(drawn))
         left = await self._give(drawn, part=(first, last))
         self._numbered = last
         return left
 
     async def _look_up(self, drawn: DrawList) -> int | None:
         """Number some that stand without one."""
-        found = await self._step("unnumbered", NUMBERED_AT_ONCE)
+        found = await self._step("unnumbered", AT_ONCE)
         if found is None:
             return None
         return await self._give(drawn, [(ticket, drawn.place(ticket)) for ticket in found.splitlines()])

@@ -29,7 +29,7 @@ GLANCE_S = 0.05
 def drain(runtime: Runtime, sale_id: str, *, careful: bool = False) -> None:
     """Decide what waits in the lane, for at most a slice; ring again if something is left.
 
-    `careful` decides one by one at first, for a visit whose predecessor died at it. Somebody else at the lane, or a database or
+    `careful` begins with one order alone, for a visit whose predecessor died at it. Somebody else at the lane, or a database or
     Redis that is away, ends the visit: whoever is at the lane looks again, and the sweeper rings where entries wait.
     """
     try:

@@ -70,14 +70,15 @@ def drain_once(
     """Decide one batch from the head of the lane.
 
     At most `batch_max` orders, as many as are judged within `batch_ms` milliseconds. If deciding them together fails while the
-    database answers, they are decided one by one, each attempt counted beforehand in a transaction of its own; after 3 the
-    order is rejected `failed`, in its turn. With a `vault` each buyer gets a letter. `careful` begins one by one, for a caller whose last drain died.
+    database answers, they are decided carefully: one alone, then ever more at once, one alone again after a failure. An attempt at one
+    alone is counted beforehand in a transaction of its own; after 3 the order is rejected `failed`, in its turn. With a `vault` each
+    buyer gets a letter. `careful` begins carefully, for a caller whose last drain died.
     Raises `LaneTaken` when somebody else is draining, `Unavailable` when the database does not answer (nothing is counted),
     and whatever `read_head` raises.
     """
     lane = _Lane(db, sale_id, read_head, batch_max, batch_ms, vault)
     try:
-        return lane.one_by_one() if careful else lane.together()
+        return lane.carefully() if careful else lane.together()
     except _HeadUnread as error:
         raise error.cause from None
 
@@ -100,7 +101,7 @@ class _Lane:
         self._vault = vault
 
     def together(self) -> BatchResult:
-        """One batch in one transaction; one by one if that fails."""
+        """One batch in one transaction; carefully if that fails."""
         for _ in range(RACES):
             try:
                 return run_in_lane(self._db, self._sale_id, self._batch)
@@ -113,13 +114,23 @@ class _Lane:
                 if isinstance(error, DBAPIError) and fault_of(error) is Fault.DUPLICATE:
                     continue
                 log.exception("batch_failed", sale_id=self._sale_id)
-                return self.one_by_one()
-        return self.one_by_one()
+                return self.carefully()
+        return self.carefully()
 
-    def one_by_one(self) -> BatchResult:
-        """Decide orders singly until one has failed for good, or a batch is through."""
-        result = BatchResult()
-        for _ in range(self._batch_max):
+    def carefully(self) -> BatchResult:
+        """Decide the first order alone, then twice as many each time, alone again after a failure; until one has failed for good or
+        a batch is through.
+
+        A faulty order is alone in the end, and the sound ones before it are decided by then, however many they are. Only who is
+        alone is blamed for a failure.
+        """
+        result, size = BatchResult(), 1
+        while len(result.decisions) < self._batch_max:
+            if size > 1:
+                step = self._several(size)
+                size = size * 2 if step.decisions else 1
+                result += step
+                continue
             counted = run_in_lane(self._db, self._sale_id, self._count_attempt)
             if counted is None:
                 break
@@ -137,7 +148,22 @@ class _Lane:
             result += step
             if attempts > ATTEMPTS:
                 break
+            size = 2
         return run_in_lane(self._db, self._sale_id, self._known, result.lane_ids) + result
+
+    def _several(self, size: int) -> BatchResult:
+        """The next `size` orders in one transaction; nothing if one of them cannot be decided, or if there are none."""
+        try:
+            return run_in_lane(self._db, self._sale_id, self._first, size)
+        except (LaneTaken, Unavailable):
+            raise
+        except _FAULTS:
+            log.exception("batch_failed", sale_id=self._sale_id, size=size)
+            return BatchResult()
+
+    def _first(self, tx: Tx, seq: int | None, size: int) -> BatchResult:
+        fresh = self._head(tx)[0][:size]
+        return decide_batch(tx, self._sale_id, self._cursor(seq), fresh, self._batch_ms, self._vault)
 
     def _batch(self, tx: Tx, seq: int | None) -> BatchResult:
         fresh, passed_over = self._head(tx)

@@ -37,6 +37,7 @@ from shop.errors import Unavailable
 from shop.storage import bulk
 from shop.storage.columns import server_now
 from shop.storage.faults import Fault, fault_of
+from shop.storage.turns import Turns
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -184,6 +185,7 @@ class Database:
         answer_s: int = ANSWER_TIMEOUT_S,
     ) -> None:
         self._engine = _engine(url, pool_size, wait_timeout_s, lock_wait_s, answer_s)
+        self.turns = Turns(pool_size)
         self._lock_wait_s = lock_wait_s
 
     @property
@@ -243,6 +245,8 @@ class Database:
         options: dict[str, Any] = {"firstcome_begin": begin}
         if isolation_level is not None and self._engine.dialect.name != "sqlite":  # there it is always so
             options["isolation_level"] = isolation_level
+        if not self.turns.enter(POOL_WAIT_S):
+            raise Unavailable("the database does not answer")
         try:
             with self._engine.connect() as connection:
                 connection = connection.execution_options(**options)
@@ -256,6 +260,8 @@ class Database:
                     raise Unavailable("the database does not answer") from error
                 case _:
                     raise
+        finally:
+            self.turns.leave()
 
 
 def normal_url(url: str) -> URL:

@@ -22,7 +22,7 @@ from tests.running import eventually
 WITHIN_S = 180.0
 # Retry-After spreads a crowd of thousands over seconds; so few need not be that polite.
 LONGEST_PAUSE_S = 1.0
-LOOK_AGAIN_S = 0.25
+LOOK_AGAIN_S = 0.5
 # Loading the machine's certificates for each of hundreds of clients would take seconds, and there is no TLS on loopback.
 _TLS = httpx.create_ssl_context()
 
@@ -92,12 +92,12 @@ class PatientBuyer:
         """The whole way to its end."""
         with self._client:
             admission = self.admission()
-            if admission is None:
-                return End.TOO_LATE
-            self._signal.wait(WITHIN_S)
-            if not self.order(admission) or self.decided()["state"] == "rejected":
-                return End.TOO_LATE
-            return self._settle()
+            if admission is not None:
+                self._signal.wait(WITHIN_S)
+                if self.order(admission) and self.decided()["state"] != "rejected":
+                    return self._settle()
+            self._leave()
+            return End.TOO_LATE
 
     # ------------------------------------------------------------ the line
 
@@ -123,6 +123,17 @@ class PatientBuyer:
             "DELETE", self._ticket, 204
         )  # else a unit that comes back would wait for somebody who is gone
         return None
+
+    def _leave(self) -> None:
+        """Give place and pass back: else a unit that a cancellation frees would wait for somebody who is gone.
+
+        Who was rejected a moment ago still has an order for the line, until it has heard of the decision.
+        """
+
+        def left() -> bool:
+            return self.insist("DELETE", self._ticket, 204, 409).get("code") != "order_open"
+
+        eventually(left, "the line has heard that the order is no more", WITHIN_S)
 
     # ------------------------------------------------------------ the order
 
@@ -221,7 +232,6 @@ class PatientBuyer:
         """Ask until one of the expected answers comes; a lost connection, 429, 503 and what says "not yet" are asked again."""
 
         def answered() -> dict[str, Any] | None:
-            self._seen.asked_at = self._seen.asked_at if self._seen.accepted_at else time.monotonic()
             try:
                 answer = self._client.request(method, path, **more)
             except httpx.TransportError:

@@ -15,12 +15,11 @@ from itertools import groupby
 class Seen:
     """One order as its buyer saw it.
 
-    `sent_at`: when it was first sent; `asked_at`: when the request was sent that got the 202; `accepted_at`: when that came.
+    `sent_at`: when it was first sent; `accepted_at`: when the 202 came; `pressed_at`: when it was paid at the provider.
     """
 
     lane: int
     sent_at: float = 0.0
-    asked_at: float = 0.0
     accepted_at: float | None = None
     decided_at: float | None = None
     pressed_at: float | None = None
@@ -54,19 +53,27 @@ class Journal:
             return list(self._orders)
 
 
-def recovery_s(orders: Iterable[Seen], blow: float) -> float:
-    """Seconds from the blow until all is well again, as buyers see it.
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """How long until all was well again: the longest that a buyer waited from the blow on, in seconds."""
 
-    Every order that was accepted before the blow is decided; in every lane one that was accepted by a request sent after it is
-    decided too; and a payment that was made after it has arrived.
-    """
+    decided_s: float  # from sending an order to its decision
+    paid_s: float  # from paying at the provider to the paid order
+
+
+def recovery(orders: Iterable[Seen], blow: float) -> Recovery:
+    """Of what had begun before the blow, the part after it counts."""
     orders = list(orders)
-    waited = [seen.decided_at for seen in orders if seen.accepted_at and seen.accepted_at <= blow]
-    by_lane = sorted((seen for seen in orders if seen.asked_at > blow), key=lambda seen: seen.lane)
-    for _, fresh in groupby(by_lane, key=lambda seen: seen.lane):
-        waited += _first(seen.decided_at for seen in fresh)
-    waited += _first(seen.paid_at for seen in orders if seen.pressed_at and seen.pressed_at > blow)
-    return max((at - blow for at in waited if at is not None and at > blow), default=0.0)
+    return Recovery(
+        decided_s=_longest(((seen.sent_at, seen.decided_at) for seen in orders), blow),
+        paid_s=_longest(((seen.pressed_at, seen.paid_at) for seen in orders), blow),
+    )
+
+
+def _longest(waits: Iterable[tuple[float | None, float | None]], blow: float) -> float:
+    return max(
+        (until - max(since, blow) for since, until in waits if since and until and until > blow), default=0.0
+    )
 
 
 def overtaken(orders: Iterable[Seen], seqs: dict[str, int]) -> int:
@@ -85,8 +92,3 @@ def overtaken(orders: Iterable[Seen], seqs: dict[str, int]) -> int:
             count += latest_sent > seen.accepted_at
             latest_sent = max(latest_sent, seen.sent_at)
     return count
-
-
-def _first(times: Iterable[float | None]) -> list[float]:
-    known = [at for at in times if at is not None]
-    return [min(known)] if known else []

@@ -11,6 +11,9 @@ from firstcome.private_server import PrivateServer
 from tests.faults.scene import Scene, fault
 from tests.running import eventually
 
+# One that dies before it has read or after it has committed proves little; of several some die in between.
+HORSES = 3
+
 
 def _kill(scene: Scene, what: str, find: Callable[[], Sequence[psutil.Process]]) -> str:
     """Kill one that is found; a work-horse may be done and gone before it is hit, and then it is the next one's turn."""
@@ -34,8 +37,8 @@ def worker(scene: Scene) -> str:
 
 @fault("work-horse killed", quick=True)
 def work_horse(scene: Scene) -> str:
-    """A drain dies in the middle of its batch: either nothing of it happened, or the next drain passes over what was decided."""
-    return _kill(scene, "work-horse", lambda: scene.stage.work_horses)
+    """Drains die in the middle of their batches: either nothing of one happened, or the next drain passes over what was decided."""
+    return ", ".join(_kill(scene, "work-horse", lambda: scene.stage.work_horses) for _ in range(HORSES))
 
 
 @fault("gateway killed", quick=True)

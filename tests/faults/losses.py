@@ -51,3 +51,9 @@ def locked(scene: Scene) -> str:
     finally:
         connection.close()
     return f"{len(ids)} rows for {LOCKED_S:.0f} s"
+
+
+@fault("nothing")
+def nothing(scene: Scene) -> str:
+    """What the other rows are to be compared with: the same crowd, and nobody strikes."""
+    return "nothing"

@@ -8,7 +8,19 @@ from statistics import median
 
 from tests.faults.rounds import Round
 
-_HEAD = ("fault", "rounds", "accepted", "lost", "doubled", "inversions", "lasted", "recovery median", "max")
+_HEAD = (
+    "fault",
+    "rounds",
+    "accepted",
+    "lost",
+    "doubled",
+    "inversions",
+    "lasted",
+    "decided again",
+    "max",
+    "paid again",
+    "max",
+)
 
 
 def line(played: Round) -> str:
@@ -18,14 +30,16 @@ def line(played: Round) -> str:
     words = [
         f"{played.name} ({hits}):",
         f"accepted {verdict.accepted}, lost {verdict.lost}, doubled {verdict.doubled},",
-        f"inversions {verdict.inversions}, recovered after {played.recovery_s:.1f} s",
+        f"inversions {verdict.inversions}, decided again within {played.recovery.decided_s:.1f} s,",
+        f"paid again within {played.recovery.paid_s:.1f} s",
     ]
     wrong = [f"    WRONG (seed {played.seed}): {fault}" for fault in verdict.faults]
     return "\n".join([" ".join(words), *wrong])
 
 
 def table(rounds: Sequence[Round]) -> str:
-    """Per fault: rounds, accepted, lost, doubled, inversions, how long it stood and how long until all was well again, in seconds."""
+    """Per fault: rounds, accepted, lost, doubled, inversions, how long it stood and how long until all was well again, in
+    seconds (median and most)."""
     rows = [
         _HEAD,
         *(_row(name, list(played)) for name, played in groupby(_sorted(rounds), lambda played: played.name)),
@@ -42,13 +56,22 @@ def table(rounds: Sequence[Round]) -> str:
 
 def _row(name: str, rounds: Sequence[Round]) -> tuple[str, ...]:
     verdicts = [played.verdict for played in rounds]
-    recovery = [played.recovery_s for played in rounds]
+    decided = [played.recovery.decided_s for played in rounds]
+    paid = [played.recovery.paid_s for played in rounds]
     counts = (
         *(len(rounds), sum(one.accepted for one in verdicts), sum(one.lost for one in verdicts)),
         *(sum(one.doubled for one in verdicts), sum(one.inversions for one in verdicts)),
     )
-    seconds = (median(played.blows[-1].lasted_s for played in rounds), median(recovery), max(recovery))
+    seconds = (
+        median(played.blows[-1].lasted_s for played in rounds),
+        *_middle_and_most(decided),
+        *_middle_and_most(paid),
+    )
     return (name, *map(str, counts), *(f"{value:.1f}" for value in seconds))
+
+
+def _middle_and_most(seconds: Sequence[float]) -> tuple[float, float]:
+    return median(seconds), max(seconds)
 
 
 def _sorted(rounds: Sequence[Round]) -> list[Round]:

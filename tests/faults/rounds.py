@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.faults.crowd import Size, crowd, plans
-from tests.faults.journal import recovery_s
+from tests.faults.journal import Recovery, recovery
 from tests.faults.scene import Fault, Scene
 from tests.faults.stage import Stage
 from tests.faults.verdict import Verdict, judge
@@ -36,11 +36,11 @@ class Blow:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What became of one round. `recovery_s` counts from its last blow."""
+    """What became of one round; the recovery is that from its last blow."""
 
     seed: str
     blows: Sequence[Blow]
-    recovery_s: float
+    recovery: Recovery
     verdict: Verdict
 
     @property
@@ -68,4 +68,4 @@ def play(stage: Stage, faults: Sequence[Fault], size: Size, seed: str) -> Round:
             blows.append(Blow(fault, order, hit, at, time.monotonic() - at))
     verdict = judge(stage, lanes, buyers, log_lost=any(fault.log_lost for fault in faults))
     stage.close_lanes(lanes)
-    return Round(seed, blows, recovery_s(buyers.journal.orders, blows[-1].at), verdict)
+    return Round(seed, blows, recovery(buyers.journal.orders, blows[-1].at), verdict)

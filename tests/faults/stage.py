@@ -145,7 +145,8 @@ class Stage:
     @property
     def work_horses(self) -> list[psutil.Process]:
         """Those that decide orders just now; mostly there is none, and none for long."""
-        return [horse for worker in self.workers for horse in worker.children()]
+        horses = [horse for worker in self.workers for horse in worker.children()]
+        return [horse for horse in horses if horse.status() != psutil.STATUS_ZOMBIE]
 
     @property
     def sweepers(self) -> list[psutil.Process]:

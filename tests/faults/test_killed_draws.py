@@ -86,6 +86,9 @@ async def test_a_draw_whose_leaders_are_killed_is_the_one_that_was_promised(
     assert list(faults_of(published, text)) == []
     wanted = [ids[name] for name in drawn_order(CROWD)]
     assert text.decode().splitlines() == wanted
+    line = await redis_async.zrange(sale.keys.line, 0, -1, withscores=True)
+    number_of = {ticket: number for number, ticket in enumerate(wanted, 1)}
+    assert all(number_of[ticket] == place for ticket, place in line), "a ticket has another one's number"
     for _ in range(WITHIN_S * 10):
         if len(books.numbers_called()) >= 20:
             break

@@ -276,6 +276,51 @@ def test_attempts_that_ended_in_a_crash_count_and_a_database_that_is_away_does_n
     assert counter.state(order) == ("rejected", "failed")
 
 
+def test_care_after_a_death_costs_a_lane_a_handful_of_looks(counter: Counter) -> None:
+    looks = 0
+
+    def head(count: int) -> Sequence[OrderEntry]:
+        nonlocal looks
+        looks += 1
+        return counter.head(count)
+
+    for order in range(200):
+        counter.order(order % 5)
+    result = drain_once(counter.db, counter.sale.sale_id, head, careful=True)
+    assert [one.seq for one in result.decisions] == list(range(1, 201))
+    assert looks < 20, "not one or two for each order"
+
+
+def test_only_an_order_that_is_alone_is_blamed_for_the_death_of_a_drain(counter: Counter) -> None:
+    class PowerCut(BaseException):
+        pass
+
+    made = [counter.order(buyer % 5) for buyer in range(12)]
+    deadly = made[6]
+
+    class Vault(type(VAULT)):  # type: ignore[misc]
+        """The process dies whenever it comes to one of the letters."""
+
+        def seal(self, text: str, context: str) -> bytes:
+            if deadly in context:
+                raise PowerCut
+            return bytes(super().seal(text, context))
+
+    vault, deaths, done = Vault("k1", {"k1": bytes(32)}), 0, 0
+    while done < len(made):
+        try:
+            drain_once(counter.db, counter.sale.sale_id, counter.head, vault=vault, careful=True)
+        except PowerCut:
+            deaths += 1
+            assert deaths < 10
+        done = len(counter.decided())
+    assert counter.decided() == list(enumerate(made, 1))
+    failed = [order for order in made if counter.state(order)[1] == "failed"]
+    assert failed == [deadly]
+    assert counter.db.read(lambda tx: tx.scalar(select(func.count()).select_from(lane_attempts))) == 0
+    assert reconcile(counter.db) == []
+
+
 def test_a_failing_lane_store_blames_no_order(counter: Counter) -> None:
     counter.order(0)
 

@@ -203,7 +203,7 @@ async def test_a_leader_that_dies_anywhere_leaves_a_draw_that_another_one_ends(
 ) -> None:
     """Every step of the draw is the last of some leader; the list is the one that an undisturbed leader makes."""
     monkeypatch.setattr("waiting_room.drawing.PAGE", 7)
-    monkeypatch.setattr("waiting_room.drawing.NUMBERED_AT_ONCE", 5)
+    monkeypatch.setattr("waiting_room.drawing.AT_ONCE", 5)
     monkeypatch.setattr("waiting_room.drawing.MANY", 10)
     for name in CROWD:
         await sale.join(name)

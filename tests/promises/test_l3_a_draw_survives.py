@@ -204,7 +204,7 @@ async def test_a_restarted_store_goes_on_numbering_where_it_stood(
     sale: OneDraw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The list is public, half of the lobby has its numbers, and the store comes back with its data."""
-    monkeypatch.setattr("waiting_room.drawing.NUMBERED_AT_ONCE", 10)
+    monkeypatch.setattr("waiting_room.drawing.AT_ONCE", 10)
     monkeypatch.setattr("waiting_room.drawing.SLICE_S", 0.0)
     await sale.open()
     await sale.join("late")

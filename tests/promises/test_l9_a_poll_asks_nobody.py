@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import random
 import signal
@@ -141,12 +142,14 @@ async def test_thousands_of_looks_at_once_need_few_connections(sale: Watched) ->
 # ---------------------------------------------------------------- what it tells
 
 
+@pytest.mark.parametrize("steps", [(1,), (1,) * 400 + (9, 70), (1, 1, 1, 1, 2, 40)])
 async def test_places_are_exact_among_the_first_thousand_and_within_half_a_per_cent_behind(
-    sale: Watched,
+    sale: Watched, steps: tuple[int, ...]
 ) -> None:
+    """Nobody has left; some have, here and there; most have."""
     chance, at, people = random.Random(7), 0, {}
     for n in range(30_000):
-        at += chance.choice([1, 1, 1, 1, 2, 40])
+        at += chance.choice(steps)
         people[f"ticket{n:08}"] = at
     await sale.client.zadd(sale.keys.line, people)  # type: ignore[arg-type]
     await sale.tell()
@@ -159,6 +162,8 @@ async def test_places_are_exact_among_the_first_thousand_and_within_half_a_per_c
         assert place.ahead is not None
         assert abs(place.ahead - rank) <= (0 if rank < 1_000 else 0.005 * rank)
         assert place.waiting == 30_000
+    if len(steps) == 1:  # one stretch tells everybody's place, however long the line
+        assert len(json.loads(await sale.client.get(sale.keys.digest) or "")["step_ranks"]) == 1
 
 
 RANDOM_SALE = {"calls_per_minute": 600, "turn_window_ms": 3_000, "comeback_ms": 4_000, "pass_ms": 9_000}

@@ -3,7 +3,7 @@
 -- KEYS  1–14 as in _shared.lua
 -- ARGV  1 token of the controller   2 most tickets
 -- Returns  'drawn', or 'more' (not all have a number yet), 'not_listed', 'not_leader', 'unconfirmed', 'unpublished'
--- Cost  O(tickets log line); a thousand tickets a call.
+-- Cost  O(tickets log line); some hundred tickets a call.
 
 if redis.call('GET', KEYS[14]) ~= ARGV[1] then return 'not_leader' end
 local sale, fault = read_sale()

@@ -14,10 +14,12 @@ local sale, fault = read_sale()
 if not sale then return fault end
 if sale.room.draw ~= 'drawing' then return 'not_drawing' end
 
-local last, most, page = tonumber(ARGV[2]), tonumber(ARGV[4]), {}
-local found = redis.call('ZRANGEBYSCORE', LINE, ARGV[2], '(0', 'WITHSCORES', 'LIMIT', 0, most + SPARE)
-for at = 1, #found, 2 do
-  local behind = tonumber(found[at + 1]) > last or found[at] > ARGV[3]
-  if behind and #page < most then page[#page + 1] = found[at] .. '\n' end
+-- Only those that share the score of the ticket before the page may stand before it; a score costs more than its ticket to tell.
+local last, known = tonumber(ARGV[2]), 0
+local begin = redis.call('ZRANGEBYSCORE', LINE, ARGV[2], '(0', 'WITHSCORES', 'LIMIT', 0, SPARE)
+for at = 1, #begin, 2 do
+  if tonumber(begin[at + 1]) > last or begin[at] > ARGV[3] then break end
+  known = known + 1
 end
-return cjson.encode({tickets = table.concat(page)})
+local page = redis.call('ZRANGEBYSCORE', LINE, ARGV[2], '(0', 'LIMIT', known, ARGV[4])
+return cjson.encode({tickets = #page > 0 and table.concat(page, '\n') .. '\n' or ''})

@@ -5,7 +5,7 @@
 -- ARGV  1 token of the controller   2 length of the list   3 number of the first ticket of a part of the list
 --       4 that part, ids of 14 characters one behind the other   5, 6 … ticket id and place, again and again
 -- Returns  how many of the lobby have no number yet (text), or 'not_listed' (out of turn), 'not_leader', 'unconfirmed', 'unpublished'
--- Cost  O(tickets log line); a thousand tickets a call.
+-- Cost  O(tickets log line); some hundred tickets a call.
 
 local ID_LENGTH = 14
 
