@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 
 from shop.errors import Unavailable
 from shop.mail.effects import due_kinds
-from shop.orders.expire import expire_due
+from shop.orders.expire import ask_again, expire_due
 from shop.orders.late import late_entries, refuse_without_lane
 from shop.orders.rules import Ended
 from shop.payments.apply import Settled
@@ -123,6 +123,13 @@ def expire_holds(runtime: Runtime) -> bool:
     return False
 
 
+def ask_about_unknown(runtime: Runtime) -> bool:
+    """Hear what became of payments whose provider was silent when their order ended."""
+    swept = ask_again(runtime.db, runtime.vault, runtime.providers)
+    _announce(runtime, swept.ended, swept.sale_ids)
+    return False
+
+
 def settle_late(runtime: Runtime) -> bool:
     """Apply callbacks whose payment is known by now, and give back money that nobody has decided on."""
     _announce_settled(runtime, retry_unknown(runtime.db, runtime.vault, runtime.providers))
@@ -142,7 +149,7 @@ def probe_providers(runtime: Runtime) -> bool:
 
 
 COPIES: Sequence[Duty] = (publish_sales, take_in_late, ring_lanes, ring_outbox, free_slots)
-MONEY: Sequence[Duty] = (expire_holds, settle_late, return_stock)
+MONEY: Sequence[Duty] = (expire_holds, ask_about_unknown, settle_late, return_stock)
 HEALTH: Sequence[Duty] = (probe_providers,)
 
 

@@ -14,7 +14,7 @@ from shop.orders.money import is_open, is_suspended, payment_states
 from shop.orders.rules import HOLDING_STATES, Ended, OrderState
 from shop.payments.ask import Answer, ask_provider
 from shop.payments.providers import Providers
-from shop.payments.rules import PaymentState
+from shop.payments.rules import OPEN, PaymentState
 from shop.storage.database import Database, Tx
 from shop.storage.tables import orders, payments
 from shop.vault import Vault
@@ -23,6 +23,8 @@ ACTOR = "sweep"
 # A provider that stays silent so long after the end of the hold is not waited for any more; late money is given back.
 WAIT_FOR_PROVIDER = timedelta(minutes=10)
 REVIEW_UNKNOWN = "provider_unknown"
+# So long the provider is asked about attempts that it could not tell of when their order ended.
+ASK_AGAIN_FOR = timedelta(hours=24)
 # Each silent provider costs seconds; after so many in one sweep the others wait for the next.
 SILENCES = 2
 
@@ -60,6 +62,30 @@ def expire_due(db: Database, vault: Vault, providers: Providers, *, limit: int =
             swept.ended.append(ended)
             swept.sale_ids.add(ended.sale_id)
     return swept
+
+
+def ask_again(db: Database, vault: Vault, providers: Providers, *, limit: int = 50) -> Swept:
+    """Ask about the attempts of orders that ended while the provider was silent: end them there, or hear that they were paid.
+
+    What was paid meanwhile is late money. Stops at the first silence; whoever calls comes by again.
+    """
+    swept = Swept()
+    for order_id in db.read(_left_open, limit):
+        asked = ask_provider(db, vault, providers, order_id)
+        swept.ended += asked.ended
+        swept.sale_ids.update(asked.sale_ids)
+        if asked.answer is Answer.UNREACHABLE:
+            break
+    return swept
+
+
+def _left_open(tx: Tx, limit: int) -> list[str]:
+    """The newest first, so that one of which a provider never tells keeps nobody waiting."""
+    attempt = exists().where(payments.c.order_id == orders.c.order_id, payments.c.state.in_(sorted(OPEN)))
+    recently = orders.c.hold_expires_at.between(tx.now - ASK_AGAIN_FOR, tx.now)
+    unknown = (orders.c.state == OrderState.EXPIRED) & (orders.c.review_reason == REVIEW_UNKNOWN)
+    query = select(orders.c.order_id).where(unknown, recently, attempt).limit(limit)
+    return list(tx.scalars(query.order_by(orders.c.hold_expires_at.desc(), orders.c.order_id)))
 
 
 def _due(tx: Tx, limit: int) -> list[Row[Any]]:

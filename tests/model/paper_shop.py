@@ -22,6 +22,7 @@ from tests.model.paper import (
     OPEN,
     SOLD,
     STEPS,
+    SUSPENDED,
     WAIT,
     News,
     Order,
@@ -206,6 +207,17 @@ class PaperShop(PaperTill):
             if not is_open or (order.hold_ends or 0) + WAIT <= self.now:
                 self._free(order, "expired")
                 order.review = "provider_unknown" if is_open else order.review
+
+    def ask_again(self, mood: str) -> None:
+        """The bank was silent when these orders ended; it is asked for a day, about the newest first, until it is silent again."""
+        unknown = [
+            one for one in self._by_id() if one.state == "expired" and one.review == "provider_unknown"
+        ]
+        recent = [one for one in unknown if self.now - SUSPENDED <= (one.hold_ends or 0) <= self.now]
+        for order in sorted(recent, key=lambda one: -(one.hold_ends or 0)):
+            is_open = any(one.state in OPEN for one in self._of(order.order_id))
+            if is_open and self._ask(order, mood) == "unreachable":
+                return
 
     # ------------------------------------------------------------ operators
 

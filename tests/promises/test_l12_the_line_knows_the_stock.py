@@ -63,6 +63,32 @@ def test_a_unit_that_comes_back_goes_to_the_next_in_line_by_itself_and_the_last_
     assert (answer.status_code, answer.json()["code"]) == (409, "sold_out")
 
 
+def test_units_of_an_order_that_was_paid_and_given_back_open_a_sold_out_line_again_in_its_order(
+    demo: RunningDemo,
+) -> None:
+    sale, product = demo.open_sale(1)
+    first, second, third = (demo.buyer(number) for number in (38, 39, 40))
+    order_id = take_the_only_unit(first, sale, product)
+    second.join(sale)
+    third.join(sale)
+    first.pay(order_id)
+    first.await_order(order_id, "paid", timeout_s=30)
+    for waits in (second, third):
+        told(waits, sale, state="sold_out", stock_outlook="gone")
+    with demo.operator() as operator:
+        url = f"/api/v1/operator/orders/{order_id}/actions/refund"
+        answer = operator.post(url, json={"reason": "the buyer is ill"})
+        assert answer.status_code in (200, 202), answer.text
+    first.await_order(order_id, "refunded", timeout_s=30)
+
+    told(second, sale, state="called")
+    assert third.ticket(sale)["state"] in ("waiting", "all_held"), "one unit came back, one buyer is called"
+    again = str(second.order(sale, second.claim(sale), {product: 1})["order_id"])
+    second.await_order(again, "reserved", timeout_s=30)
+    assert second.client.post(f"/api/v1/orders/{again}/cancel").status_code == 200
+    told(third, sale, state="called")
+
+
 def test_people_are_told_while_they_wait_whether_the_stock_can_reach_them(demo: RunningDemo) -> None:
     sale, _ = demo.open_sale(3, capacity=1)
     buyers = [demo.buyer(number) for number in (34, 35, 36, 37)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,9 @@ from sqlalchemy import select, update
 
 from shop.errors import IllegalMove, InvalidFields
 from shop.mail.effects import deliver_due
+from shop.orders.expire import ask_again, expire_due
 from shop.orders.fulfil import GoodsAction, move_goods, request_return
+from shop.orders.late import late_entries
 from shop.orders.rules import OrderState, UnknownOrder
 from shop.payments.asked_refund import RefundWish, ask_refund
 from shop.payments.refund import refund_effect
@@ -24,7 +27,7 @@ from shop.payments.rules import (
 )
 from shop.stock.reconcile import reconcile
 from shop.storage.database import Database
-from shop.storage.tables import audit, outbox
+from shop.storage.tables import audit, orders, outbox
 from tests.till import API_KEY, BUYER, SECRET, TOTAL, UNITS, VAULT, Paper, Till
 
 
@@ -287,3 +290,26 @@ def test_another_amount_may_be_nothing_at_all_or_partly_back_already(till: Till,
     assert till.states(nothing) == ("reserved", ["refunded"]), "it does not wait for ever"
     assert till.states(less) == ("paid", ["partially_refunded"])
     assert reconcile(till.db) == []
+
+
+class Told(Paper):
+    """A provider that tells again, and that the payment was made."""
+
+    def fetch(self, payment_id: str, provider_ref: str | None) -> Report:  # noqa: ARG002
+        return Report(Fact.SUCCEEDED, TOTAL, "KRW")
+
+
+def test_money_that_came_while_the_provider_was_silent_is_heard_of_without_any_callback(till: Till) -> None:
+    order = till.order()
+    payment = till.open_attempt(order)
+    long_ago = till.db.read(lambda tx: tx.now) - timedelta(minutes=11)
+    this = update(orders).where(orders.c.order_id == order)
+    till.db.run(lambda tx: tx.execute(this.values(hold_expires_at=long_ago)) and None)
+    silent = {"simulator": till.provider}
+    expire_due(till.db, VAULT, silent)
+    assert till.order_row(order).review_reason == "provider_unknown"
+    ask_again(till.db, VAULT, silent)
+    assert till.states(order) == ("expired", ["pending"])
+    ask_again(till.db, VAULT, {"simulator": Told("http://127.0.0.1:9", API_KEY, [SECRET])})
+    assert till.states(order) == ("expired", ["succeeded"])
+    assert [one.late for one in late_entries(till.db)] == [payment], "it takes its turn in the lane"
