@@ -73,7 +73,7 @@ class PassSigner:
 class PassReader:
     """Verifies passes locally. What was verified is remembered until it expires: the signature is the costly part.
 
-    Whoever holds the keys signs the text once more and compares, which takes a tenth of the time: Ed25519 signs deterministically,
+    Whoever holds the keys signs the text once more and compares, which takes a third of the time: Ed25519 signs deterministically,
     so that the signer's own signature is the only one a pass of ours can have.
     """
 
