@@ -38,13 +38,13 @@ def test_the_line_holds_while_the_provider_is_silent_and_goes_on_when_it_is_back
     try:
         with ThreadPoolExecutor(3) as threads:
             assert set(threads.map(refused, inside, orders, keys)) == {503}
-        newcomer.join(slug)
 
         def held() -> bool | None:
             hold = line().get("hold")
             return (isinstance(hold, dict) and hold["reason"] == "provider_down") or None
 
         eventually(held, "the line says that paying does not work", 15)
+        newcomer.join(slug)  # nobody is waiting yet, and who comes now is not called
         place = newcomer.ticket(slug)
         assert (place["state"], place["estimate"]["reason"]["code"]) == ("waiting", "provider_down")
         figures = operator.get(f"/api/v1/operator/sales/{slug}/figures").json()
