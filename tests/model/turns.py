@@ -155,12 +155,12 @@ class Turns(Places):
         by_capacity = self.settings.capacity - self.slots_taken
         by_window = self.settings.calls_per_minute - sum(calls for _, calls, _ in self.window)
         limit = "rate"
-        if not line:
+        if beat.hold:
+            limit = beat.hold
+        elif not line:
             limit = "none"
         elif quiet:
             limit = "rebuilding"
-        elif beat.hold:
-            limit = beat.hold
         elif by_capacity <= 0:
             limit = "capacity"
         elif allowed.stock <= 0:

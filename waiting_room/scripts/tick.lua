@@ -195,9 +195,9 @@ local function allowed(gate, quiet)
   local by_capacity = settings.capacity - slots_taken()
   local by_window = settings.calls_per_minute - room.window_sum
   local limit = 'rate'
-  if waiting == 0 then limit = 'none'
+  if hold ~= '' then limit = hold
+  elseif waiting == 0 then limit = 'none'
   elseif quiet then limit = 'rebuilding'
-  elseif hold ~= '' then limit = hold
   elseif by_capacity <= 0 then limit = 'capacity'
   elseif by_stock <= 0 then limit = 'stock'
   elseif by_backlog <= 0 then limit = 'backlog' end
