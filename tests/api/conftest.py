@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import secrets
 from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ import pytest
 from litestar import Litestar
 
 from firstcome import wiring
+from firstcome.processes.admit import ShopBooks
 from firstcome.settings import Settings
 from gateway.app import create_app
 from gateway.services import Services
@@ -32,6 +34,7 @@ from waiting_room.digests import Digests
 from waiting_room.pace import Allowance
 from waiting_room.ticking import Beat, TickReply
 from workers.drain import drain
+from workers.provider_health import ProviderHealth
 from workers.publish import publish_sale
 from workers.runtime import Runtime
 
@@ -213,6 +216,13 @@ class House:
     async def decide(self, sale: str) -> None:
         """Drain the sale's lane."""
         await asyncio.to_thread(drain, self.runtime, self.sale_id(sale))
+
+
+def books_of(house: House, threads: ThreadPoolExecutor) -> ShopBooks:
+    """The shop's books as a controller keeps them."""
+    services = house.services
+    health = ProviderHealth(services.redis_sync, wiring.provider_names(services.settings))
+    return ShopBooks(services.db, services.redis_sync, threads, services.vault, health)
 
 
 @pytest.fixture

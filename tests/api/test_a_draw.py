@@ -19,9 +19,8 @@ from typing import Any
 from click.testing import CliRunner
 
 from firstcome.cli import cli
-from firstcome.processes.admit import ShopBooks
 from shop.sales.draws import read_draw, seed_place
-from tests.api.conftest import LEADER, House, Person, problem
+from tests.api.conftest import LEADER, House, Person, books_of, problem
 from waiting_room.draw import score
 from waiting_room.drawing import Drawing
 
@@ -55,7 +54,7 @@ async def make_list(house: House, slug: str) -> None:
     """The leader draws, until all have their numbers."""
     services, sale_id = house.services, house.sale_id(slug)
     with ThreadPoolExecutor(1) as threads:
-        books = ShopBooks(services.db, services.redis_sync, threads, services.vault)
+        books = books_of(house, threads)
         drawing = Drawing(sale_id, services.room, books, token=LEADER)
         while await drawing.go_on(await house.tick(slug, calls=0)):
             pass

@@ -5,9 +5,8 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from firstcome.processes.admit import ShopBooks
 from gateway.identity import cookie_name
-from tests.api.conftest import LEADER, House, Person, problem
+from tests.api.conftest import LEADER, House, Person, books_of, problem
 from waiting_room.confirmation import Confirmation
 from waiting_room.ticking import CallRow
 
@@ -18,7 +17,7 @@ async def lose_redis(house: House, sale: str, *, copied: bool = True) -> None:
     """Everything in Redis is gone, and a leader finds it so. `copied`: the call log had been copied before."""
     sale_id, services = house.sale_id(sale), house.services
     with ThreadPoolExecutor(2) as threads:
-        books = ShopBooks(services.db, services.redis_sync, threads, services.vault)
+        books = books_of(house, threads)
         if copied:
             rows: list[CallRow] = await services.room.read_calls(sale_id, 1_000)
             await books.copy_calls(sale_id, rows)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter as Multiset
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import TextClause, select, text, update
+import pytest
+from sqlalchemy import select, update
 
 from shop.orders.cancel import CANCEL
 from shop.payments.apply import REFUND
-from shop.storage.columns import to_millis
+from shop.storage.columns import from_millis, to_millis
 from shop.storage.database import Tx
 from shop.storage.tables import (
     lanes,
@@ -27,13 +29,15 @@ from shop.storage.tables import (
 BEGIN = 1_700_000_000_000
 
 
-class Clock(dict[str, TextClause]):
-    """What the shop asks a database for the time, on any server."""
+@dataclass
+class Clock:
+    """The database's clock as a trace wants it: every transaction's `now`, on any server. Unix ms."""
 
-    now = BEGIN
+    now: int = BEGIN
 
-    def __missing__(self, dialect: str) -> TextClause:
-        return text("SELECT :now").bindparams(now=self.now)
+    def steer(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Have every transaction read this clock."""
+        monkeypatch.setattr(Tx, "now", property(lambda _tx: from_millis(self.now)))
 
 
 def read_rows(tx: Tx, products_of: dict[int, str]) -> dict[str, Any]:

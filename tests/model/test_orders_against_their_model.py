@@ -11,7 +11,6 @@ import pytest
 from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
-from shop.storage import database
 from shop.storage.database import Database
 from tests.model.market import Market
 from tests.model.stall_rows import Clock
@@ -25,7 +24,7 @@ def test_whatever_happens_orders_stock_and_money_are_what_the_paper_says(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock()
-    monkeypatch.setattr(database, "_NOW", clock)
+    clock.steer(monkeypatch)
     choices = settings(
         max_examples=ROUNDS,
         stateful_step_count=60,

@@ -25,7 +25,7 @@ SEED = int(os.environ.get("SEED") or 0)
 
 @pytest.fixture
 async def runner(redis_server: PrivateRedis, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runner]:
-    for name, value in (("PAGE", drawing.PAGE), ("NUMBERED_AT_ONCE", drawing.AT_ONCE), ("SLICE_S", -1.0)):
+    for name, value in (("PAGE", drawing.PAGE), ("AT_ONCE", drawing.AT_ONCE), ("SLICE_S", -1.0)):
         monkeypatch.setattr(f"waiting_room.drawing.{name}", value)  # a lobby of a few needs many steps
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     client: Redis = Redis.from_url(redis_server.url, decode_responses=True)
@@ -78,7 +78,7 @@ SLIPS = [
     ("tick", "room.draw ~= 'drawn' or without_number > 0", "room.draw ~= 'drawn'"),
     ("join", "if room.draw == 'lobby' then", "if false then"),
     ("join", "number = is_hidden(room, place) and 0 or place", "number = place"),
-    ("lobby", "tonumber(found[at + 1]) > last", "tonumber(found[at + 1]) >= last"),
+    ("lobby", "tonumber(begin[at + 1]) > last", "tonumber(begin[at + 1]) >= last"),
     ("number", "'lobby_size', ARGV[2]", "'lobby_size', '0'"),
     ("drawn", "#arrived / 2 == tonumber(ARGV[2]) or ", ""),
     ("confirm", "return known == 'drawn' and 'drawn' or 'listed'", "return 'listed'"),

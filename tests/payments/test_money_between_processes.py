@@ -25,7 +25,6 @@ from shop.accounts.signup import create_verified_account
 from shop.mail.effects import deliver_due
 from shop.orders.expire import expire_due
 from shop.orders.rules import OrderState
-from shop.payments.providers.simulator import SimulatorProvider
 from shop.storage.database import Tx
 from shop.storage.tables import accounts, lanes, orders, products
 from tests.payments.gateways import Gateway, assert_problem, inbox, kill_group
@@ -34,6 +33,7 @@ from tests.running import eventually
 from tests.till import ALLOTTED, BUYER, PRICE, SALE, UNITS, Till
 from waiting_room.keys import SaleKeys
 from workers.drain import drain
+from workers.provider_health import Counted
 from workers.runtime import Runtime
 from workers.sweeper import publish_sales, take_in_late
 
@@ -72,7 +72,7 @@ def work(shop_settings: Settings, counter: Till) -> Iterator[Runtime]:
     made.redis.close()
     made.rq_redis.close()
     for provider in made.providers.values():
-        assert isinstance(provider, SimulatorProvider)
+        assert isinstance(provider, Counted)
         provider.close()
 
 
