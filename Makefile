@@ -5,8 +5,6 @@ PYTHON ?= $(or $(shell for name in python3 python3.14 python3.13 python3.12 pyth
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done),python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# Tests wait for events a third of their time: one more process than there are processors fills it.
-WORKERS = $$($(BIN)/python -c 'import os; print(1 + os.cpu_count())')
 CODE := firstcome firstcome_gate gateway waiting_room workers shop load tests
 
 .DEFAULT_GOAL := help
@@ -23,7 +21,7 @@ demo: .venv/.demo ## a running sale from nothing; FRESH=1 begins anew, FIRSTCOME
 test: .venv/.test ## lint, then every test on private servers; ARGS="-k words" picks some, DATABASE_URL=… another server
 	@.ci/system-packages
 	@$(MAKE) lint
-	@$(if $(DATABASE_URL),DATABASE_URL='$(DATABASE_URL)') $(BIN)/pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(if $(DATABASE_URL),DATABASE_URL='$(DATABASE_URL)') $(BIN)/pytest -q -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/.test ## formatting, common mistakes, types
 	@$(BIN)/ruff format --quiet --check --output-format concise $(CODE) || { echo 'Some files are not formatted: run make format.' >&2; exit 1; }
