@@ -15,7 +15,7 @@ from shop.storage.database import Database
 from tests.model.market import Market
 from tests.model.stall_rows import Clock
 
-ROUNDS = int(os.environ.get("ROUNDS") or 12)
+ROUNDS = int(os.environ.get("ROUNDS") or 8)
 SEED = int(os.environ.get("SEED") or 0)
 
 

@@ -19,7 +19,7 @@ from tests.model.runner import Runner
 from tests.model.scripts import source_with_a_clock_of_its_own
 from waiting_room import scripts
 
-ROUNDS = int(os.environ.get("ROUNDS") or 250)
+ROUNDS = int(os.environ.get("ROUNDS") or 150)
 SEED = int(os.environ.get("SEED") or 0)
 
 
