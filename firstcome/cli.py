@@ -82,10 +82,10 @@ def verb(name: str, group: click.Group = cli) -> Callable[[Callable[..., None]],
 
 def _start(process: str) -> Settings:
     """The settings of a process that serves, with its log set up. Its code is loaded only once the settings are good."""
-    from firstcome import doctor, logs
+    from firstcome import forgetful_redis, logs
 
     settings = load_settings()
-    doctor.refuse_forgetful_redis(settings)
+    forgetful_redis.refuse(settings)
     logs.configure(process, settings.log_level, settings.log_format)
     logs.announce_restarts(process)
     return settings
