@@ -30,12 +30,12 @@ from gateway.api.operator import orders as operator_orders
 from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
 from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, LetterLimiter, PollLimiter
+from gateway.csrf import guard_changes
 from gateway.documenting import openapi
 from gateway.draws import Draws
 from gateway.fairness import Reports
 from gateway.figures import encoded_figures
 from gateway.gauges import gauges_of
-from gateway.identity import Sessions, guard_changes
 from gateway.metrics import Metrics
 from gateway.networks import Networks
 from gateway.pages.routes import page_routes, problem_page
@@ -43,6 +43,7 @@ from gateway.reading import LARGEST_BODY, JsonBody, PatientRequest
 from gateway.rehearsing import Rehearsals
 from gateway.security import Layer
 from gateway.services import Services
+from gateway.sessions import Sessions
 from gateway.snapshot import Snapshot
 from gateway.watching import Watch
 from shop.accounts.sessions import live_sessions
