@@ -20,7 +20,7 @@ from litestar.di import Provide
 
 from firstcome import clients, wiring
 from firstcome.settings import Settings
-from gateway import health, problems
+from gateway import health, problem_answers
 from gateway.announcing import Burst
 from gateway.api import accounts, cart, gate, keys, line, orders, payments, products, sales
 from gateway.api import draws as api_draws
@@ -77,7 +77,7 @@ def create_app(settings: Settings) -> Litestar:
         route_handlers=[*_api(), *health.HANDLERS, *keys.HANDLERS, *page_routes(demo_mode=settings.demo)],
         dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
         guards=[guard_changes],
-        exception_handlers=problems.handlers(),
+        exception_handlers=problem_answers.handlers(),
         openapi_config=openapi(version("firstcome")),
         request_class=PatientRequest,
         request_max_body_size=LARGEST_BODY,

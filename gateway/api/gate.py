@@ -37,7 +37,7 @@ from gateway.plain import (
     send_answer,
     text_of,
 )
-from gateway.problems import problem_answer
+from gateway.problem_answers import problem_answer
 from gateway.refusals import BadFields, CodeSpent, GatewayRefused, NoPass
 from gateway.security import GATE
 from gateway.services import Services, services_of

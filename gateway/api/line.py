@@ -34,7 +34,7 @@ from gateway.plain import (
     plain,
     text_of,
 )
-from gateway.problems import problem_answer
+from gateway.problem_answers import problem_answer
 from gateway.refusals import GatewayRefused, NotSignedIn, UnknownSale, WrongRole
 from gateway.services import Services
 from gateway.sessions import Principal
