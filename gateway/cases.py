@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from gateway import records
 from gateway.bodies.cases import MomentBody, OrderStoryBody, PersonBody, PlaceBody, RefundableBody
 from gateway.bodies.operator import OperatorOrderList
-from gateway.identity import Principal
 from gateway.queued import operator_body, undecided_now
+from gateway.sessions import Principal
 from shop.orders import person as people
 from shop.orders import story as stories
 from shop.orders.offers import OF_QUEUED

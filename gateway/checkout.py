@@ -23,10 +23,11 @@ from gateway.bodies.orders import (
     OrderPaymentBody,
 )
 from gateway.bodies.problems import FieldFault
-from gateway.identity import Principal, cookie_name
+from gateway.cookies import cookie_name
 from gateway.inputs import NewOrder
 from gateway.queued import POLL_AFTER_MS, can_be_an_id, queued_body
 from gateway.refusals import BadFields, NotAdmitted
+from gateway.sessions import Principal
 from shop.orders import cancel, read
 from shop.orders.entry import EntryLine, OrderEntry
 from shop.orders.naming import order_id_for
