@@ -18,7 +18,12 @@ from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, Contact, Example, License, SecurityScheme, Tag
 
 from gateway.bodies.problems import FieldFault, ProblemBody
-from gateway.problems import MEDIA_TYPE, Row, all_rows
+from gateway.problem_answers import MEDIA_TYPE
+from gateway.problems import Row, all_rows
+
+# What every call may answer that takes a body, and every call of a buyer who is signed in.
+BODY = ("unreadable_body", "unsupported_media_type", "bad_fields")
+MINE = ("two_identities", "not_signed_in", "forbidden", "foreign_request", "unavailable")
 
 _ROWS: Mapping[str, Row] = {row.code: row for row in all_rows()}
 

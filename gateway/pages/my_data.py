@@ -7,7 +7,8 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromQuery
 
-from gateway.identity import end_browser_session, require_buyer, require_live
+from gateway.cookies import end_browser_session
+from gateway.identity import require_buyer, require_live
 from gateway.inputs import NewAddress
 from gateway.pages.language import locale_of
 from gateway.pages.render import (
@@ -93,7 +94,7 @@ async def change_address(request: AnyRequest) -> Response[Any]:
         given = check(
             {**fields, "country": form["country"].strip().upper(), "phone": form["address_phone"]}, NewAddress
         )
-        address = Address(**{name: getattr(given, name) for name in given.__struct_fields__})
+        address = given.as_address()
         await services.threads(_keep_address, services, principal.subject_id, address)
     except REFUSALS as error:
         return await _render_me(request, problem=problem_from(error), address=form)
