@@ -19,7 +19,7 @@ from sqlalchemy import select, update
 from firstcome import wiring
 from firstcome.settings import Settings
 from gateway.draws import Draws
-from gateway.identity import Sessions
+from gateway.sessions import Sessions
 from shop.accounts.kit import AccountKit
 from shop.accounts.operators import create_operator
 from shop.accounts.passwords import Hasher

@@ -7,18 +7,18 @@ secrets, plain http origins and missing mail settings stop the start. Values tha
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import os
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
 from dotenv import dotenv_values
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from firstcome import setting_checks as checks
 from firstcome import urls
-from firstcome.keyring import KeyFault, Keyring, parse_keyring
+from firstcome.keyring import Keyring, parse_keyring
 
 PREFIX = "FIRSTCOME_"
 MAKE_A_KEY = """python3 -c "import secrets; print('k1:' + secrets.token_urlsafe(32))\""""
@@ -183,111 +183,23 @@ class Settings(BaseSettings):
         """Whether buyers reach the site by https (cookies then carry the `__Host-` prefix)."""
         return self.base_url.startswith("https://")
 
-    @field_validator("trusted_proxies", "gate_sites", "simulator_webhook_secrets", mode="before")
-    @classmethod
-    def _split_words(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(word.strip() for word in value.split(",") if word.strip())
-        return value
-
-    @field_validator("trusted_proxies")
-    @classmethod
-    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for network in value:
-            ipaddress.ip_network(network)
-        return value
-
-    @field_validator("gate_sites")
-    @classmethod
-    def _other_sites(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        return urls.origins(value, plain_http=bool(info.data.get("demo")))
-
-    @field_validator("base_url")
-    @classmethod
-    def _public_origin(cls, value: str, info: ValidationInfo) -> str:
-        if not value and info.data.get("demo"):
-            return f"http://127.0.0.1:{info.data.get('port')}"
-        return urls.origin(value, plain_http=bool(info.data.get("demo")))
-
-    @field_validator("redis_url", "rq_redis_url")
-    @classmethod
-    def _redis(cls, value: str, info: ValidationInfo) -> str:
-        if info.field_name == "rq_redis_url" and not value:
-            return str(info.data.get("redis_url", ""))
-        return urls.redis(value)
-
-    @field_validator("database_url")
-    @classmethod
-    def _database(cls, value: str) -> str:
-        return urls.database(value)
-
-    @field_validator("secret_keys")
-    @classmethod
-    def _strong_keys(cls, value: str) -> str:
-        if not value:
-            raise ValueError("is missing")
-        try:
-            parse_keyring(value)
-        except KeyFault as fault:
-            raise ValueError(f"cannot be used: {fault}") from fault
-        return value
-
-    @field_validator("smtp_url", "mail_from")
-    @classmethod
-    def _mail(cls, value: str, info: ValidationInfo) -> str:
-        if not value:
-            if info.data.get("demo"):
-                return value
-            raise ValueError("is missing")
-        if info.field_name == "smtp_url":
-            return urls.mail_server(value)
-        if "@" not in value.strip("@"):
-            raise ValueError("is no mail address")
-        return value
-
-    @field_validator("mail_sink_dir")
-    @classmethod
-    def _sink_is_for_demos(cls, value: Path | None, info: ValidationInfo) -> Path | None:
-        if value is not None and not info.data.get("demo"):
-            raise ValueError("is set outside a demo, and would keep every mail from its reader")
-        return value
-
-    @field_validator("simulator_url")
-    @classmethod
-    def _stand_in(cls, value: str, info: ValidationInfo) -> str:
-        if value and not info.data.get("demo"):
-            raise ValueError("is set outside a demo, and would let everybody pay without money")
-        return urls.website(value) if value else value
-
-    @field_validator("simulator_api_key", "simulator_webhook_secrets")
-    @classmethod
-    def _stand_in_secrets(cls, value: str | tuple[str, ...], info: ValidationInfo) -> str | tuple[str, ...]:
-        if not info.data.get("simulator_url"):
-            return value
-        if not value:
-            raise ValueError(f"is missing while {PREFIX}SIMULATOR_URL is set")
-        for secret in [value] if isinstance(value, str) else value:
-            if len(secret) < 24 or len(set(secret)) < 10:
-                raise ValueError("is weak: it was not made at random")
-        return value
-
-    @field_validator("turn_floor_s")
-    @classmethod
-    def _finite(cls, value: float) -> float:
-        if value == float("inf"):
-            raise ValueError("is endless")
-        return value
-
-    @field_validator("poll_ceiling_ms")
-    @classmethod
-    def _room_to_poll(cls, value: int, info: ValidationInfo) -> int:
-        if value < info.data.get("poll_floor_ms", 0):
-            raise ValueError(f"is below {PREFIX}POLL_FLOOR_MS")
-        if not info.data.get("demo") and info.data.get("turn_floor_s", float("inf")) * 1000 < 4 * value:
-            raise ValueError(
-                f"is more than a quarter of {PREFIX}TURN_FLOOR_S, so that a called buyer could miss the turn"
-            )
-        return value
+    _split_words = field_validator(
+        "trusted_proxies", "gate_sites", "simulator_webhook_secrets", mode="before"
+    )(checks.split_words)
+    _networks = field_validator("trusted_proxies")(checks.networks)
+    _other_sites = field_validator("gate_sites")(checks.other_origins)
+    _public_origin = field_validator("base_url")(checks.public_origin)
+    _redis = field_validator("redis_url", "rq_redis_url")(checks.redis_server)
+    _database = field_validator("database_url")(urls.database)
+    _strong_keys = field_validator("secret_keys")(checks.strong_keys)
+    _mail = field_validator("smtp_url", "mail_from")(checks.mail)
+    _sink = field_validator("mail_sink_dir")(checks.sink_for_demos)
+    _stand_in = field_validator("simulator_url")(checks.stand_in_for_demos)
+    _stand_in_secrets = field_validator("simulator_api_key", "simulator_webhook_secrets")(
+        checks.stand_in_secrets
+    )
+    _finite = field_validator("turn_floor_s")(checks.finite)
+    _time_to_poll = field_validator("poll_ceiling_ms")(checks.time_to_poll)
 
     def masked(self) -> dict[str, str]:
         """Every setting by its variable's name, as it may be shown: secrets as `set` or `missing`, URLs without password."""

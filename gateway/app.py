@@ -20,7 +20,7 @@ from litestar.di import Provide
 
 from firstcome import clients, wiring
 from firstcome.settings import Settings
-from gateway import health, problems
+from gateway import health, problem_answers
 from gateway.announcing import Burst
 from gateway.api import accounts, cart, gate, keys, line, orders, payments, products, sales
 from gateway.api import draws as api_draws
@@ -30,12 +30,12 @@ from gateway.api.operator import orders as operator_orders
 from gateway.api.operator import sales as operator_sales
 from gateway.bells import Bells
 from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, LetterLimiter, PollLimiter
+from gateway.csrf import guard_changes
 from gateway.documenting import openapi
 from gateway.draws import Draws
 from gateway.fairness import Reports
 from gateway.figures import encoded_figures
 from gateway.gauges import gauges_of
-from gateway.identity import Sessions, guard_changes
 from gateway.metrics import Metrics
 from gateway.networks import Networks
 from gateway.pages.routes import page_routes, problem_page
@@ -43,6 +43,7 @@ from gateway.reading import LARGEST_BODY, JsonBody, PatientRequest
 from gateway.rehearsing import Rehearsals
 from gateway.security import Layer
 from gateway.services import Services
+from gateway.sessions import Sessions
 from gateway.snapshot import Snapshot
 from gateway.watching import Watch
 from shop.accounts.sessions import live_sessions
@@ -76,7 +77,7 @@ def create_app(settings: Settings) -> Litestar:
         route_handlers=[*_api(), *health.HANDLERS, *keys.HANDLERS, *page_routes(demo_mode=settings.demo)],
         dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
         guards=[guard_changes],
-        exception_handlers=problems.handlers(),
+        exception_handlers=problem_answers.handlers(),
         openapi_config=openapi(version("firstcome")),
         request_class=PatientRequest,
         request_max_body_size=LARGEST_BODY,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gateway import records
 from gateway.bodies.cases import MomentBody, OrderStoryBody, PersonBody, PlaceBody, RefundableBody
 from gateway.bodies.operator import OperatorOrderList
-from gateway.identity import Principal
+from gateway.sessions import Principal
 from shop.orders import person as people
 from shop.orders import story as stories
 

@@ -23,9 +23,10 @@ from gateway.bodies.orders import (
     OrderPaymentBody,
 )
 from gateway.bodies.problems import FieldFault
-from gateway.identity import Principal, cookie_name
+from gateway.cookies import cookie_name
 from gateway.inputs import NewOrder
 from gateway.refusals import BadFields, NotAdmitted
+from gateway.sessions import Principal
 from gateway.views import moment
 from shop.orders import cancel, read
 from shop.orders.entry import EntryLine, OrderEntry

@@ -18,7 +18,8 @@ from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
 from litestar.openapi.spec import Components, Contact, Example, License, SecurityScheme, Tag
 
 from gateway.bodies.problems import FieldFault, ProblemBody
-from gateway.problems import MEDIA_TYPE, Row, all_rows
+from gateway.problem_answers import MEDIA_TYPE
+from gateway.problems import Row, all_rows
 
 _ROWS: Mapping[str, Row] = {row.code: row for row in all_rows()}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gateway.identity import Principal
 from gateway.records import table
+from gateway.sessions import Principal
 from shop.orders import person as people
 from shop.orders import read
 from shop.sales import reading

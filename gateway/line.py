@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from gateway.bodies.line import EstimateBody, LineBody, PassBody, ReasonBody, TicketBody
-from gateway.identity import Principal, require_verified
+from gateway.identity import require_verified
 from gateway.refusals import NotSignedIn
+from gateway.sessions import Principal
 from gateway.views import moment
 from waiting_room import ticket as tickets
 from waiting_room.challenge import PAUSE_MS, Arrival, Challenge

@@ -18,9 +18,9 @@ from gateway.bodies.operator import (
     OperatorSaleList,
 )
 from gateway.bodies.problems import FieldFault
-from gateway.identity import Principal
 from gateway.inputs import Action, Message, NewSale, SaleChange, SaleItem
 from gateway.refusals import BadFields, UnknownAction
+from gateway.sessions import Principal
 from gateway.views import message_of, phase_of
 from shop.sales import acting, create, reading
 from shop.sales.reading import Sale

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from gateway.announcing import announce_ended
 from gateway.bodies.orders import CallbackTaken, PaymentStarted
 from gateway.idempotency import request_hash, scoped_key
-from gateway.identity import Principal
 from gateway.inputs import PaymentChoice
+from gateway.sessions import Principal
 from shop.payments.ask import look_again
 from shop.payments.providers import provider_named
 from shop.payments.rules import Verdict

@@ -1,24 +1,19 @@
 """The one table from refusals to HTTP: status, stable code and title for every class, found by its base classes (MRO).
 
-Answers are `application/problem+json` (RFC 9457); what is no refusal is a fault: logged whole, told to nobody. Pages show the
-same problems as HTML, by the function that `app.state.render_problem` holds.
+What is no refusal is a fault: logged whole, told to nobody. How a problem goes out stands in `problem_answers.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 import redis.exceptions
-import structlog
-from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 
 from gateway import refusals as own
-from gateway.bodies.problems import FieldFault, ProblemBody
-from gateway.plain import Answer
+from gateway.bodies.problems import FieldFault
 from shop import errors as shop
 from shop.accounts import rules as accounts
 from shop.cart import rules as cart
@@ -31,12 +26,7 @@ from shop.sales import rules as sales
 from waiting_room import refusals as room
 from workers import refusals as lanes
 
-log = structlog.get_logger(__name__)
-
-MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 2
-
-AnyRequest = Request[Any, Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,87 +251,3 @@ def _bad_parameters(error: ValidationException) -> Problem:
         faults.append(FieldFault(field=name, message="cannot be used"))
     row = TABLE[own.BadFields]
     return Problem(row.status, row.code, row.title, errors=tuple(faults))
-
-
-# ---------------------------------------------------------------- answering
-
-
-def body_of(problem: Problem, instance: str) -> ProblemBody:
-    """The problem as the contract shows it; `instance` is the path that was asked, without its query."""
-    return ProblemBody(
-        type=problem.type,
-        title=problem.title,
-        status=problem.status,
-        code=problem.code,
-        instance=instance,
-        detail=problem.detail,
-        errors=list(problem.errors) or None,
-        current=problem.extra.get("current"),
-        wanted=problem.extra.get("wanted"),
-        failing=problem.extra.get("failing"),
-    )
-
-
-def headers_of(problem: Problem) -> dict[str, str]:
-    """What goes out beside a problem, as JSON or as a page."""
-    headers = {"Cache-Control": "no-store", **problem.headers}
-    if problem.retry_after_s is not None:
-        headers["Retry-After"] = str(problem.retry_after_s)
-    return headers
-
-
-def problem_response(problem: Problem, instance: str) -> Response[bytes]:
-    """The problem as `application/problem+json`."""
-    return Response(
-        msgspec.json.encode(body_of(problem, instance)),
-        status_code=problem.status,
-        media_type=MEDIA_TYPE,
-        headers=headers_of(problem),
-    )
-
-
-def problem_answer(error: Exception, path: str) -> Answer:
-    """The same in plain ASGI, for the path that was asked."""
-    problem = problem_of(error)
-    if problem.status == FAULT.status:
-        log.error("fault", path=path, exc_info=error)
-    extra = {"content-type": MEDIA_TYPE, **headers_of(problem)}
-    headers = tuple((name.lower().encode(), value.encode()) for name, value in extra.items())
-    return Answer(problem.status, headers, msgspec.json.encode(body_of(problem, path)))
-
-
-PageRenderer = Callable[[AnyRequest, Problem], Response[Any]]
-_PROGRAMS = (
-    "/api/",
-    "/health/",
-    "/metrics",
-    "/schema",
-    "/.well-known/",
-    "/demo/mail.json",
-    "/gate/verify",
-    "/gate/exchange",
-)
-
-
-def is_page(path: str) -> bool:
-    """Whether people look at this path; everything else is read by programs."""
-    return not path.startswith(_PROGRAMS)
-
-
-def answer(request: AnyRequest, error: Exception) -> Response[Any]:
-    """The exception handler of the whole application."""
-    problem = problem_of(error)
-    path = request.scope["path"]
-    if problem.status == FAULT.status:
-        log.error(
-            "fault", method=request.scope["method"], route=request.scope.get("path_template"), exc_info=error
-        )
-    render: PageRenderer | None = request.app.state.get("render_problem")
-    if render is not None and is_page(path):
-        return render(request, problem)
-    return problem_response(problem, path)
-
-
-def handlers() -> dict[int | type[Exception], Any]:
-    """Litestar's exception handlers: one function for every base error."""
-    return dict.fromkeys(BASES, answer)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from gateway.plain import Answer, Header, Receive, Scope
-from gateway.problems import problem_answer
+from gateway.problem_answers import problem_answer
 
 if TYPE_CHECKING:
     from litestar.types import ASGIApp

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from gateway.bounded import AttemptLimiter, BoundedPool, JoinLimiter, LetterLimiter, PollLimiter
     from gateway.draws import Draws
     from gateway.fairness import Reports
-    from gateway.identity import Sessions
     from gateway.metrics import Metrics
     from gateway.networks import Networks
     from gateway.rehearsing import Rehearsals
+    from gateway.sessions import Sessions
     from gateway.snapshot import Snapshot
     from gateway.watching import Watch
     from shop.accounts.kit import AccountKit

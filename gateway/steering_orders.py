@@ -9,10 +9,10 @@ from msgspec import UNSET
 from gateway.announcing import announce_ended
 from gateway.bodies.operator import OperatorOrderBody
 from gateway.bodies.problems import FieldFault
-from gateway.identity import Principal
 from gateway.inputs import OrderAction
 from gateway.records import order_body
 from gateway.refusals import BadFields, UnknownAction
+from gateway.sessions import Principal
 from shop.orders.cancel import cancel_for_buyer
 from shop.orders.fulfil import GoodsAction, move_goods
 from shop.orders.offers import CANCEL, RESEND, RETRY

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gateway.bodies.operator import OperatorSaleBody, ShelfBody, ShelfList
-from gateway.identity import Principal
 from gateway.inputs import Allotment, ShelfChange
 from gateway.operating import published
+from gateway.sessions import Principal
 from shop.sales import reading, stocking
 
 if TYPE_CHECKING:

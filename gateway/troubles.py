@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from redis.exceptions import RedisError
 
 from gateway.bodies.cases import MismatchBody, ReconciliationBody, StuckBody, StuckList
-from gateway.identity import Principal
 from gateway.refusals import Overloaded
+from gateway.sessions import Principal
 from shop.orders import stuck
 from shop.sales.reading import live_sale_ids, slugs_of
 from shop.stock.reconcile import reconcile

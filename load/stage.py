@@ -25,7 +25,7 @@ from firstcome import wiring
 from firstcome.demo_secrets import kept_secrets
 from firstcome.servers import PrivateMariaDB, PrivateRedis
 from firstcome.settings import Settings, inherited_environment
-from gateway.identity import Sessions
+from gateway.sessions import Sessions
 from load.children import Child
 from shop.accounts.rules import Kind
 from shop.accounts.sessions import SignedIn

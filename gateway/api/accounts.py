@@ -10,6 +10,7 @@ from litestar.params import FromPath, JSONBody
 
 from gateway import identity
 from gateway.bodies.accounts import AccountAccepted, AddressBody, AddressList, MeBody, SessionBody
+from gateway.cookies import end_browser_session
 from gateway.documenting import refuses
 from gateway.inputs import (
     Credentials,
@@ -118,7 +119,7 @@ def sign_out(request: AnyRequest, services: NamedDependency[Services]) -> Respon
     sessions.sign_out(services.db, principal.session_id)
     response: Response[None] = Response(None, status_code=204)
     if principal.via == "cookie":
-        identity.end_browser_session(services, response, principal.kind)
+        end_browser_session(services, response, principal.kind)
     return response
 
 
@@ -195,7 +196,7 @@ def erase_me(request: AnyRequest, services: NamedDependency[Services]) -> Respon
     me.erase_me(services.db, principal.subject_id)
     response: Response[None] = Response(None, status_code=204)
     if principal.via == "cookie":
-        identity.end_browser_session(services, response)
+        end_browser_session(services, response)
     return response
 
 

@@ -21,9 +21,9 @@ from firstcome_gate import names, nonce
 from gateway import gate
 from gateway.bodies.line import ArrivalBody
 from gateway.bodies.problems import FieldFault
+from gateway.cookies import cookie
 from gateway.documenting import refuses
 from gateway.gate import Knock
-from gateway.identity import cookie
 from gateway.inputs import CodeForPass
 from gateway.plain import (
     Answer,
@@ -37,7 +37,7 @@ from gateway.plain import (
     send_answer,
     text_of,
 )
-from gateway.problems import problem_answer
+from gateway.problem_answers import problem_answer
 from gateway.refusals import BadFields, CodeSpent, GatewayRefused, NoPass
 from gateway.security import GATE
 from gateway.services import Services, services_of

@@ -17,8 +17,9 @@ from litestar.params import FromPath, HeaderParameter
 from gateway import identity, line
 from gateway.api.accounts import address_of
 from gateway.bodies.line import LineBody, PassBody, TicketBody
+from gateway.cookies import cookie_name, device_in, set_cookie
+from gateway.csrf import require_own_page
 from gateway.documenting import refuses
-from gateway.identity import Principal
 from gateway.plain import (
     JSON,
     NO_STORE,
@@ -33,9 +34,10 @@ from gateway.plain import (
     plain,
     text_of,
 )
-from gateway.problems import problem_answer
+from gateway.problem_answers import problem_answer
 from gateway.refusals import GatewayRefused, NotSignedIn, UnknownSale, WrongRole
 from gateway.services import Services
+from gateway.sessions import Principal
 from waiting_room.challenge import Challenge
 
 AnyRequest = Request[Any, Any, Any]
@@ -131,7 +133,7 @@ def _place(services: Services, status: int, body: TicketBody, cookie_name: str |
     """The answer to whoever asked for a place; a browser is to keep the ticket as this cookie."""
     if cookie_name is None:
         return Answer(status, (JSON, NO_STORE), _encode(body))
-    fresh = identity.set_cookie(_ticket_cookie(services, cookie_name, body.ticket))
+    fresh = set_cookie(_ticket_cookie(services, cookie_name, body.ticket))
     return Answer(status, (JSON, NO_STORE, (b"set-cookie", fresh)), _encode(body))
 
 
@@ -176,12 +178,12 @@ async def answer_join(services: Services, slug: str, scope: Scope, _receive: Rec
     headers = headers_of(scope)
     given = cookies(headers)
     principal = identity.identify(services, "buyer", text_of(headers, b"authorization"), given)
-    identity.require_own_page(services, in_text(headers), principal)
+    require_own_page(services, in_text(headers), principal)
     if principal is not None:
         identity.buyer(principal)
     name = await _ticket_cookie_name(services, slug)
     shown = text_of(headers, _TICKET) or given.get(name)
-    device = identity.device_in(services.settings, given)
+    device = device_in(services.settings, given)
     knock = line.Knock(address_of(scope), text_of(headers, _PROOF) or "", device)
     body, created = await line.join(services, slug, principal, shown, knock)
     in_browser = principal.via == "cookie" if principal is not None else bool(device)
@@ -284,7 +286,7 @@ async def _holder(
 
 async def _ticket_cookie_name(services: Services, slug: str) -> str:
     sale = services.snapshot.known(slug) or await services.snapshot.find(slug)
-    return identity.cookie_name(services.settings, f"ticket_{sale.sale_id}")
+    return cookie_name(services.settings, f"ticket_{sale.sale_id}")
 
 
 def _ticket_cookie(services: Services, name: str, token: str, max_age_s: int = TICKET_COOKIE_S) -> Cookie:

@@ -12,6 +12,7 @@ from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 
 from gateway import checkout, identity, paying
 from gateway.bodies.orders import OrderAccepted, OrderBody, OrderList, PaymentStarted
+from gateway.csrf import require_own_page
 from gateway.documenting import refuses
 from gateway.idempotency import REPLAYED_HEADER, read_key
 from gateway.inputs import NewOrder, PaymentChoice
@@ -61,7 +62,7 @@ async def answer_order(services: Services, slug: str, scope: Scope, receive: Rec
     """POST …/orders: an order takes its place in the lane."""
     headers = headers_of(scope)
     principal = identity.identify(services, "buyer", text_of(headers, b"authorization"), cookies(headers))
-    identity.require_own_page(services, in_text(headers), principal)
+    require_own_page(services, in_text(headers), principal)
     buyer = identity.buyer(principal)
     order = await receive_json(receive, text_of(headers, b"content-type") or "", NewOrder)
     identity.require_verified(buyer)

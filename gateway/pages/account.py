@@ -10,13 +10,8 @@ from litestar import Response, get, post
 from litestar.params import FromQuery
 
 from gateway.api.accounts import attempt, client_of, crowd_of
-from gateway.identity import (
-    cookie,
-    cookie_name,
-    end_browser_session,
-    principal_of,
-    start_browser_session,
-)
+from gateway.cookies import cookie, cookie_name, end_browser_session, start_browser_session
+from gateway.identity import principal_of
 from gateway.inputs import Credentials, NewAccount, ResetConfirmation, ResetRequest, Verification
 from gateway.networks import network_of
 from gateway.onward import same_site

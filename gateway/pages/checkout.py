@@ -13,7 +13,8 @@ from litestar.params import FromPath
 from gateway import checkout
 from gateway.bodies.problems import FieldFault
 from gateway.bodies.sales import SaleBody, SaleItemBody
-from gateway.identity import Principal, cookie, require_buyer, require_live
+from gateway.cookies import cookie
+from gateway.identity import require_buyer, require_live
 from gateway.inputs import NewOrder
 from gateway.pages.passes import fetch_pass, pass_of, pass_token
 from gateway.pages.render import (
@@ -31,6 +32,7 @@ from gateway.problems import Problem
 from gateway.reading import check
 from gateway.refusals import BadFields
 from gateway.services import Services
+from gateway.sessions import Principal
 from shop.accounts.addresses import list_addresses
 from shop.cart.cart import read_cart
 

@@ -13,7 +13,8 @@ from litestar.params import FromPath
 
 from gateway import line
 from gateway.bodies.line import TicketBody
-from gateway.identity import cookie, cookie_name, principal_of
+from gateway.cookies import cookie, cookie_name
+from gateway.identity import principal_of
 from gateway.pages.passes import keep_way_back, onward, remember_pass, ticket_token
 from gateway.pages.render import (
     REFUSALS,

@@ -7,7 +7,8 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromQuery
 
-from gateway.identity import end_browser_session, require_buyer, require_live
+from gateway.cookies import end_browser_session
+from gateway.identity import require_buyer, require_live
 from gateway.inputs import NewAddress
 from gateway.pages.language import locale_of
 from gateway.pages.render import (

@@ -11,10 +11,12 @@ from litestar.params import FromPath
 from firstcome_gate import names
 from gateway import gate, line
 from gateway.bodies.line import PassBody
+from gateway.cookies import cookie, cookie_name
 from gateway.gate import WayBack
-from gateway.identity import Principal, cookie, cookie_name, require_buyer
+from gateway.identity import require_buyer
 from gateway.pages.render import AnyRequest, see_other, services_with
 from gateway.services import Services
+from gateway.sessions import Principal
 from waiting_room.passes import Pass
 from waiting_room.refusals import NoTicket
 

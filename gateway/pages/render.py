@@ -13,13 +13,16 @@ from litestar.exceptions import HTTPException
 from litestar.response import Redirect
 
 from gateway.bodies.problems import FieldFault
-from gateway.identity import Principal, csrf_token_for, kind_of_path, principal_of
+from gateway.csrf import csrf_token_for
+from gateway.identity import kind_of_path, principal_of
 from gateway.onward import same_site
 from gateway.pages.language import LOCALES, NAMES, environment, locale_of, words_in
-from gateway.problems import Problem, headers_of, problem_of
+from gateway.problem_answers import headers_of
+from gateway.problems import Problem, problem_of
 from gateway.reading import read_form
 from gateway.refusals import GatewayRefused
 from gateway.services import Services
+from gateway.sessions import Principal
 from shop.errors import ShopError
 from waiting_room.refusals import RoomError
 from workers.refusals import WorkersError

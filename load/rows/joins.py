@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from gateway.identity import session_cookie
+from gateway.cookies import session_cookie
 from load.figures import Figure, interleave, median_ratio, middle, shown
 from load.generator import CONNECTIONS, Requests, ask, ask_once, request
 from load.rows.polls import polls_of, rates

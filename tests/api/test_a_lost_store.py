@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from gateway.identity import cookie_name
+from gateway.cookies import cookie_name
 from tests.api.conftest import LEADER, House, Person, books_of, problem
 from waiting_room.confirmation import Confirmation
 from waiting_room.ticking import CallRow

@@ -9,7 +9,7 @@ import httpx
 import msgspec
 import pytest
 
-from gateway.identity import cookie_name, session_cookie
+from gateway.cookies import cookie_name, session_cookie
 from shop.orders.receipt import ReceiptKeys, read_receipt, sign_receipt
 from tests.api.conftest import House, Person, problem
 from tests.api.test_a_lost_store import lose_redis

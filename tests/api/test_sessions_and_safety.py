@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from gateway import identity
+from gateway.cookies import cookie
 from shop.accounts.sessions import sign_in
 from tests.api.conftest import PASSWORD, House, Person, problem
 
@@ -227,7 +227,7 @@ async def test_forwarded_addresses_are_believed_from_trusted_proxies_only(house:
 
 async def test_on_https_cookies_belong_to_the_host_alone(house: House) -> None:
     settings = house.services.settings.model_copy(update={"base_url": "https://sale.example.com"})
-    kept = identity.cookie(settings, "session", "x", 10)
+    kept = cookie(settings, "session", "x", 10)
     assert kept.key == "__Host-session"
     assert kept.secure
     assert kept.httponly

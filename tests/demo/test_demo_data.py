@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 
 from firstcome import demo_data, wiring
 from firstcome.settings import Settings
-from gateway.identity import Sessions
+from gateway.sessions import Sessions
 from shop.accounts.operators import list_operators
 from shop.accounts.sessions import session_is_live, sign_in
 from shop.sales.reading import list_sales, read_sale

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.identity import Principal, Sessions
+from gateway.sessions import Principal, Sessions
 from shop.accounts.rules import Kind
 from shop.accounts.sessions import SignedIn
 

@@ -16,6 +16,7 @@ from gateway.bodies.operator import OperatorOrderList
 from gateway.documenting import refuses
 from gateway.inputs import BuyerSearch
 from gateway.services import Services
+from gateway.sessions import Principal
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -92,7 +93,7 @@ async def export_ledger(
     return await csv_of_ledger(services, sale)
 
 
-async def csv_of_orders(services: Services, principal: identity.Principal, sale: str | None) -> Stream:
+async def csv_of_orders(services: Services, principal: Principal, sale: str | None) -> Stream:
     """The table as a file. Raises UnknownSale."""
     parts = await services.threads(exports.orders_csv, services, principal, sale)
     return csv_file(services, f"orders-{sale}.csv" if sale else "orders.csv", parts)

@@ -12,12 +12,12 @@ from litestar.response import Stream
 from gateway import cases, operating, records
 from gateway.api.operator.cases import csv_of_ledger, csv_of_orders
 from gateway.bodies.cases import PersonBody
-from gateway.identity import Principal
 from gateway.pages.operator.door import may_change, operator_of
 from gateway.pages.operator.live import ORDER_STATES
 from gateway.pages.render import AnyRequest, form_of, page, see_other, services_for, visitor_of
 from gateway.problems import Problem
 from gateway.services import Services
+from gateway.sessions import Principal
 
 State = Annotated[str, QueryParameter(name="state")]
 

@@ -8,14 +8,8 @@ from litestar import Response, get, post
 from litestar.params import FromQuery
 
 from gateway.api.accounts import attempt, crowd_of
-from gateway.identity import (
-    Principal,
-    end_browser_session,
-    principal_of,
-    require_live,
-    require_operator,
-    start_browser_session,
-)
+from gateway.cookies import end_browser_session, start_browser_session
+from gateway.identity import principal_of, require_live, require_operator
 from gateway.inputs import Credentials
 from gateway.onward import same_site
 from gateway.pages.account import login_again
@@ -30,6 +24,7 @@ from gateway.pages.render import (
     services_for,
 )
 from gateway.reading import check
+from gateway.sessions import Principal
 from shop.accounts import sessions
 
 

@@ -13,7 +13,6 @@ from gateway import operating
 from gateway.bodies.operator import FiguresBody, OperatorItemBody, OperatorSaleBody
 from gateway.bodies.problems import FieldFault
 from gateway.figures import figures as live_figures
-from gateway.identity import Principal
 from gateway.inputs import Action, SaleChange
 from gateway.pages.operator import fields
 from gateway.pages.operator.door import may_change, operator_of
@@ -32,6 +31,7 @@ from gateway.problems import Problem
 from gateway.reading import check
 from gateway.refusals import BadFields
 from gateway.services import Services
+from gateway.sessions import Principal
 from shop.orders.rules import OrderState
 from shop.sales import rules
 from waiting_room.window import Phase

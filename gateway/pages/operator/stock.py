@@ -9,7 +9,6 @@ from litestar.params import FromPath, FromQuery
 
 from gateway import stocking
 from gateway.bodies.problems import FieldFault
-from gateway.identity import Principal
 from gateway.inputs import Allotment, ShelfChange
 from gateway.pages.operator import fields
 from gateway.pages.operator.door import may_change, operator_of
@@ -28,6 +27,7 @@ from gateway.pages.render import (
 from gateway.problems import Problem
 from gateway.reading import check
 from gateway.refusals import BadFields
+from gateway.sessions import Principal
 
 
 @post("/operator/sales/{sale:str}/stock/{product_id:str}", include_in_schema=False)

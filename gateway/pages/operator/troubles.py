@@ -8,10 +8,10 @@ from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
 
 from gateway import troubles
-from gateway.identity import Principal
 from gateway.pages.operator.door import may_change, operator_of
 from gateway.pages.render import REFUSALS, AnyRequest, page, problem_from, see_other, services_for, visitor_of
 from gateway.problems import Problem
+from gateway.sessions import Principal
 
 # What keeps the whole sale waiting first, then whose money waits, then the rest.
 KINDS = ("lane", "paying_too_long", "suspended", "review", "effect", "unknown_callback", "job")

@@ -1,0 +1,1 @@
+"""What the command line takes and says, one module for each kind of work."""

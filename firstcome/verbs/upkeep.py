@@ -1,0 +1,85 @@
+"""The verbs of whoever keeps the shop running: the database's schema, what is wrong, who may sign in, whether the books add up."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from firstcome.settings import load_settings_or_demo
+from firstcome.verbs.verb import Fault, verb
+
+
+@verb("migrate")
+def migrate() -> None:
+    """Bring the database to the present schema. Safe to repeat, and while older processes run."""
+    from shop.storage.migrate import migrate as run
+
+    run(load_settings_or_demo().database_url)
+    click.echo("The database has the present schema.")
+
+
+@verb("doctor")
+@click.option(
+    "--settings", "show_settings", is_flag=True, help="print every setting, secrets masked, and ask nothing"
+)
+@click.option(
+    "--stores", "stores_only", is_flag=True, help="ask only Redis and the database, as a healthcheck does"
+)
+def doctor(show_settings: bool, stores_only: bool) -> None:
+    """Ask every dependency and setting; say what is wrong and how to mend it."""
+    from firstcome import doctor as examination
+
+    settings = load_settings_or_demo()
+    if show_settings:
+        for name, value in settings.masked().items():
+            click.echo(f"{name}={value}")
+        return
+    if not examination.run(settings, click.echo, stores_only=stores_only):
+        sys.exit(1)
+
+
+@verb("create")
+@click.option("--email", required=True, help="the address to sign in with")
+@click.option("--name", required=True, help="the name in the audit")
+@click.option(
+    "--role", type=click.Choice(["viewer", "operator", "admin"]), required=True, help="what they may do"
+)
+@click.password_option(help="asked for if not given; a password on the command line is seen by others")
+def operator_create(email: str, name: str, role: str, password: str) -> None:
+    """Create an operator's account."""
+    from firstcome.wiring import account_kit, database
+    from shop.accounts.operators import create_operator
+
+    settings = load_settings_or_demo()
+    create_operator(database(settings), account_kit(settings), email, password, name, role)
+    click.echo(f"{email} may sign in as {role}.")
+
+
+@click.group("operator", commands=[operator_create])
+def operator() -> None:
+    """The people who run sales."""
+
+
+@verb("reconcile")
+@click.option("--apply", is_flag=True, help="put right in the database what follows from the orders")
+@click.option("--reason", help="why; kept in the audit. Needed by --apply")
+def reconcile(apply: bool, reason: str | None) -> None:
+    """Prove that ledger, counters, reservations, orders, payments and the copies in Redis agree; name every row that is off.
+
+    Copies that are wrong are laid anew. The database is changed with --apply only: reservations, ledger and counters become what
+    the orders say, by rows of the ledger and the audit; orders and money are never touched. Exit codes: 0 everything agrees
+    (by now), 1 something is off, 2 wrong usage or wrong settings.
+    """
+    from firstcome import reconciling
+
+    if apply is not bool(reason and reason.strip()):
+        raise click.UsageError("--apply and --reason go together: a change of the books says why.")
+    found = reconciling.reconcile(load_settings_or_demo(), reason.strip() if reason else None)
+    for mended in found.mended:
+        click.echo(f"put right: {mended}")
+    for difference in found.left:
+        click.echo(str(difference), err=True)
+    if found.left:
+        raise Fault(f"The books do not add up: {len(found.left)} differences.")
+    click.echo("The books add up.")
