@@ -7,6 +7,7 @@ database. Processes are found by their command line, so that fault tests can end
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -22,6 +23,7 @@ import httpx
 import psutil
 from sqlalchemy import select
 
+from firstcome.private_server import dying_with_parent
 from firstcome.settings import DEMO_FILE, load_settings
 from load.books import Books, read_books
 from shop.storage.database import Database
@@ -33,13 +35,17 @@ DEMO_PASSWORD = "demo-buyer-pass"
 OPERATOR = ("operator@example.test", "demo-operator-pass")
 
 
+# Below those that systems give to outgoing connections: a port that is free now would else be somebody's by chance a moment later.
+PORTS = range(10_000, 32_000)
+
+
 def free_ports() -> int:
     """A port P such that P and P + 1 are free just now."""
     while True:
+        port = random.SystemRandom().choice(PORTS)
         with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
             try:
+                first.bind(("127.0.0.1", port))
                 second.bind(("127.0.0.1", port + 1))
             except OSError:
                 continue
@@ -57,7 +63,7 @@ def eventually(look: Callable[[], T | None], what: str, timeout_s: float = 10.0)
 
 
 class RunningDemo:
-    """`firstcome demo` in a folder of its own. `url` is its address once `start` has returned."""
+    """`firstcome demo` in a folder of its own. `url` is its address once `start` has returned. It ends with whoever started it."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
@@ -83,6 +89,7 @@ class RunningDemo:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=dying_with_parent(),
         )
         assert self.process.stdout
         self.output = []
