@@ -81,7 +81,7 @@ class RunningDemo:
         own = {"FIRSTCOME_PORT": str(self.port), "FIRSTCOME_DATA_DIR": str(self.folder)}
         return {**os.environ, **own, **self._settings}
 
-    def start(self, timeout_s: float = 60) -> RunningDemo:
+    def start(self, timeout_s: float = 90) -> RunningDemo:
         """Start and wait for the READY line."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "firstcome", "demo"],
@@ -205,7 +205,7 @@ class RunningDemo:
                 line = answer.json() if answer.status_code == 200 else {}
                 return (line.get("phase") == "open" and line.get("hold") is None) or None
 
-            eventually(takes_joins, f"{slug} is open", 15)
+            eventually(takes_joins, f"{slug} is open", 40)
         return slug, product
 
     def buyer_by_token(self, access_token: str) -> Buyer:
@@ -236,7 +236,7 @@ class Buyer:
         """The own place."""
         return _body(self.client.get(f"/api/v1/sales/{sale}/ticket"), 200)
 
-    def await_call(self, sale: str, timeout_s: float = 15) -> dict[str, Any]:
+    def await_call(self, sale: str, timeout_s: float = 40) -> dict[str, Any]:
         """Poll until called."""
 
         def called() -> dict[str, Any] | None:
@@ -267,7 +267,7 @@ class Buyer:
         )
         return _body(answer, 202)
 
-    def await_order(self, order_id: str, *states: str, timeout_s: float = 15) -> dict[str, Any]:
+    def await_order(self, order_id: str, *states: str, timeout_s: float = 40) -> dict[str, Any]:
         """Poll the order until it is in one of `states`; a lost connection and 503 are asked again."""
 
         def reached() -> dict[str, Any] | None:

@@ -37,7 +37,7 @@ def played(set_up: Stage) -> Round:
     return play(set_up, QUICK, Size(120, 3, PROMPT), seed="the quick ones")
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)  # with its fixtures: servers, the whole product, and a crowd
 def test_a_sale_outlives_every_quick_fault(played: Round) -> None:
     print(line(played))
     assert played.verdict.good, line(played)

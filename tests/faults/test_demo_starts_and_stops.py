@@ -86,7 +86,12 @@ def test_nothing_is_left_running_when_the_demo_is_killed(stopped_demo: RunningDe
     demo.process.kill()
     demo.process.communicate()
 
-    eventually(lambda: not left_of(demo), "everything has ended", 12)
+    eventually(lambda: not left_of(demo), "everything has ended", 30)
+
+
+def hearing_interrupts() -> None:
+    """As a program at a terminal does. One that a shell has started in the background ignores them, and so does all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_an_interrupt_that_reaches_make_alone_stops_the_demo_all_the_same(stopped_demo: RunningDemo) -> None:
@@ -97,7 +102,11 @@ def test_an_interrupt_that_reaches_make_alone_stops_the_demo_all_the_same(stoppe
     demo.folder.mkdir()
     (demo.folder / "Makefile").write_text(recipe)
     process = subprocess.Popen(
-        [make, "-C", str(demo.folder), "demo"], env=demo.environment, stdout=subprocess.PIPE, text=True
+        [make, "-C", str(demo.folder), "demo"],
+        env=demo.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=hearing_interrupts,
     )
     with process:
         assert process.stdout
@@ -170,6 +179,6 @@ def test_a_dead_process_of_the_demo_is_announced(stopped_demo: RunningDemo) -> N
     sweeper.kill()
 
     assert demo.process.stdout.readline() == "sweep was ended by SIGKILL; it is started again.\n"
-    eventually(lambda: [p for p in demo.processes("sweep") if p.pid != sweeper.pid], "a new sweeper runs", 15)
+    eventually(lambda: [p for p in demo.processes("sweep") if p.pid != sweeper.pid], "a new sweeper runs", 30)
     assert demo.stop(signal.SIGTERM) == 0
     assert left_of(demo) == []
