@@ -22,7 +22,7 @@ from firstcome import clients, wiring
 from firstcome.settings import Settings
 from gateway import health, problem_answers
 from gateway.announcing import Burst
-from gateway.api import accounts, cart, gate, keys, line, orders, payments, products, sales
+from gateway.api import accounts, cart, gate, keys, line, me, orders, payments, products, sales
 from gateway.api import draws as api_draws
 from gateway.api import fairness as api_fairness
 from gateway.api.operator import cases, desk, rehearsal, stock, troubles
@@ -94,7 +94,7 @@ def create_app(settings: Settings) -> Litestar:
 
 
 def _api() -> list[Router]:
-    rooms = [accounts, products, cart, sales, api_draws, api_fairness, line, orders, payments]
+    rooms = [accounts, me, products, cart, sales, api_draws, api_fairness, line, orders, payments]
     public = [handler for room in rooms for handler in room.HANDLERS]
     desks = [
         *desk.HANDLERS,

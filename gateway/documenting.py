@@ -21,6 +21,10 @@ from gateway.bodies.problems import FieldFault, ProblemBody
 from gateway.problem_answers import MEDIA_TYPE
 from gateway.problems import Row, all_rows
 
+# What every call may answer that takes a body, and every call of a buyer who is signed in.
+BODY = ("unreadable_body", "unsupported_media_type", "bad_fields")
+MINE = ("two_identities", "not_signed_in", "forbidden", "foreign_request", "unavailable")
+
 _ROWS: Mapping[str, Row] = {row.code: row for row in all_rows()}
 
 

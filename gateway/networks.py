@@ -9,11 +9,13 @@ from __future__ import annotations
 import base64
 import ipaddress
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from waiting_room.macs import mac
 
 if TYPE_CHECKING:
+    from litestar.connection import ASGIConnection
+
     from gateway.services import KeySet
 
 BITS = {4: 24, 6: 56}
@@ -48,3 +50,18 @@ def network_of(address: str) -> str:
     if not parsed.is_global:
         return ""
     return str(ipaddress.ip_network(f"{parsed}/{BITS[parsed.version]}", strict=False))
+
+
+def crowd_of(request: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """The network that asks, or the address itself where that is not public."""
+    return network_of(client_of(request)) or client_of(request)
+
+
+def client_of(request: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """The address that asks, as far as it can be believed."""
+    return address_of(request.scope)
+
+
+def address_of(scope: Any) -> str:
+    """As `client_of`, from the scope; empty where there is none, as on a socket of this machine."""
+    return str(scope["client"][0]) if scope.get("client") else ""

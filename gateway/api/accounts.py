@@ -1,45 +1,40 @@
-"""Signing up, signing in, and one's own data."""
+"""Signing up, signing in, and a forgotten password."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request, Response, delete, get, patch, post, put
+from litestar import Request, Response, delete, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody
 
 from gateway import identity
-from gateway.bodies.accounts import AccountAccepted, AddressBody, AddressList, MeBody, SessionBody
+from gateway.bodies.accounts import AccountAccepted, SessionBody
 from gateway.cookies import end_browser_session
-from gateway.documenting import refuses
+from gateway.documenting import BODY, MINE, refuses
 from gateway.inputs import (
     Credentials,
-    MeChange,
     NewAccount,
-    NewAddress,
     Refresh,
     ResetConfirmation,
     ResetRequest,
     Verification,
 )
-from gateway.networks import network_of
+from gateway.networks import client_of, crowd_of, network_of
 from gateway.refusals import NotSignedIn
 from gateway.services import Services
-from shop.accounts import addresses, me, reset, sessions, signup
-from shop.accounts.rules import Address, BadCode, BadCredentials
-from shop.accounts.sessions import SignedIn
+from gateway.signing_in import attempt, session_body
+from shop.accounts import reset, sessions, signup
+from shop.accounts.rules import BadCode
 
 AnyRequest = Request[Any, Any, Any]
-
-_BODY = ("unreadable_body", "unsupported_media_type", "bad_fields")
-_MINE = ("two_identities", "not_signed_in", "forbidden", "foreign_request", "unavailable")
 
 
 @post(
     "/accounts",
     status_code=202,
     tags=["accounts"],
-    responses=refuses(*_BODY, "too_many_attempts", "overloaded", "unavailable"),
+    responses=refuses(*BODY, "too_many_attempts", "overloaded", "unavailable"),
 )
 async def sign_up(
     data: JSONBody[NewAccount], request: AnyRequest, services: NamedDependency[Services]
@@ -54,7 +49,7 @@ async def sign_up(
         data.password,
         data.name,
         data.phone,
-        _address(data.address) if data.address else None,
+        data.address.as_address() if data.address else None,
         data.locale,
     )
     services.ring_outbox()
@@ -65,7 +60,7 @@ async def sign_up(
     "/accounts/verify",
     status_code=204,
     tags=["accounts"],
-    responses=refuses(*_BODY, "bad_code", "too_many_attempts", "unavailable"),
+    responses=refuses(*BODY, "bad_code", "too_many_attempts", "unavailable"),
 )
 async def verify(
     data: JSONBody[Verification], request: AnyRequest, services: NamedDependency[Services]
@@ -85,7 +80,7 @@ async def verify(
     status_code=200,
     tags=["accounts"],
     responses=refuses(
-        *_BODY, "bad_credentials", "unverified", "too_many_attempts", "overloaded", "unavailable"
+        *BODY, "bad_credentials", "unverified", "too_many_attempts", "overloaded", "unavailable"
     ),
 )
 async def sign_in(
@@ -101,7 +96,7 @@ async def sign_in(
     status_code=200,
     tags=["accounts"],
     sync_to_thread=True,
-    responses=refuses(*_BODY, "session_ended", "unavailable"),
+    responses=refuses(*BODY, "session_ended", "unavailable"),
 )
 def refresh(data: JSONBody[Refresh], services: NamedDependency[Services]) -> SessionBody:
     """The next pair of tokens. The old one may be presented again for 30 s; later reuse ends the whole session."""
@@ -109,7 +104,7 @@ def refresh(data: JSONBody[Refresh], services: NamedDependency[Services]) -> Ses
 
 
 @delete(
-    "/sessions/current", tags=["accounts"], sync_to_thread=True, status_code=204, responses=refuses(*_MINE)
+    "/sessions/current", tags=["accounts"], sync_to_thread=True, status_code=204, responses=refuses(*MINE)
 )
 def sign_out(request: AnyRequest, services: NamedDependency[Services]) -> Response[None]:
     """End this session; its refresh token is worth nothing from now on."""
@@ -127,7 +122,7 @@ def sign_out(request: AnyRequest, services: NamedDependency[Services]) -> Respon
     "/accounts/password-reset",
     status_code=202,
     tags=["accounts"],
-    responses=refuses(*_BODY, "too_many_attempts", "unavailable"),
+    responses=refuses(*BODY, "too_many_attempts", "unavailable"),
 )
 async def request_reset(
     data: JSONBody[ResetRequest], request: AnyRequest, services: NamedDependency[Services]
@@ -142,7 +137,7 @@ async def request_reset(
     "/accounts/password-reset/confirm",
     status_code=204,
     tags=["accounts"],
-    responses=refuses(*_BODY, "bad_code", "too_many_attempts", "overloaded", "unavailable"),
+    responses=refuses(*BODY, "bad_code", "too_many_attempts", "overloaded", "unavailable"),
 )
 async def confirm_reset(
     data: JSONBody[ResetConfirmation], request: AnyRequest, services: NamedDependency[Services]
@@ -159,189 +154,4 @@ async def confirm_reset(
         raise
 
 
-# ---------------------------------------------------------------- my data
-
-
-@get("/me", tags=["accounts"], sync_to_thread=True, responses=refuses(*_MINE))
-def read_me(request: AnyRequest, services: NamedDependency[Services]) -> MeBody:
-    """My own data, decrypted."""
-    return _me(services, identity.require_live(services, identity.require_buyer(request)).subject_id)
-
-
-@patch(
-    "/me",
-    guards=[identity.buyers_only],
-    tags=["accounts"],
-    sync_to_thread=True,
-    responses=refuses(*_BODY, *_MINE),
-)
-def change_me(data: JSONBody[MeChange], request: AnyRequest, services: NamedDependency[Services]) -> MeBody:
-    """Change what is given."""
-    principal = identity.require_live(services, identity.require_buyer(request))
-    given = {
-        name: getattr(data, name)
-        for name in ("name", "phone", "locale")
-        if isinstance(getattr(data, name), str)
-    }
-    me.change_me(services.db, services.kit, principal.subject_id, **given)
-    return _me(services, principal.subject_id)
-
-
-@delete(
-    "/me", tags=["accounts"], sync_to_thread=True, status_code=204, responses=refuses(*_MINE, "orders_open")
-)
-def erase_me(request: AnyRequest, services: NamedDependency[Services]) -> Response[None]:
-    """Erase my personal data for good. Orders stay as bare books without a person in them."""
-    principal = identity.require_live(services, identity.require_buyer(request))
-    me.erase_me(services.db, principal.subject_id)
-    response: Response[None] = Response(None, status_code=204)
-    if principal.via == "cookie":
-        end_browser_session(services, response)
-    return response
-
-
-@get("/me/addresses", tags=["accounts"], sync_to_thread=True, responses=refuses(*_MINE))
-def list_addresses(request: AnyRequest, services: NamedDependency[Services]) -> AddressList:
-    """My address book, the oldest first."""
-    principal = identity.require_live(services, identity.require_buyer(request))
-    saved = addresses.list_addresses(services.db, services.kit, principal.subject_id)
-    return AddressList(items=[_address_body(one.address_id, one.address) for one in saved], next_cursor=None)
-
-
-@post(
-    "/me/addresses",
-    guards=[identity.buyers_only],
-    tags=["accounts"],
-    sync_to_thread=True,
-    responses=refuses(*_BODY, *_MINE, "too_many_addresses"),
-)
-def add_address(
-    data: JSONBody[NewAddress], request: AnyRequest, services: NamedDependency[Services]
-) -> AddressBody:
-    """Add an address."""
-    principal = identity.require_live(services, identity.require_buyer(request))
-    address = _address(data)
-    return _address_body(
-        addresses.add_address(services.db, services.kit, principal.subject_id, address), address
-    )
-
-
-@put(
-    "/me/addresses/{address_id:str}",
-    guards=[identity.buyers_only],
-    tags=["accounts"],
-    sync_to_thread=True,
-    responses=refuses(*_BODY, *_MINE, "unknown_address"),
-)
-def change_address(
-    address_id: FromPath[str],
-    data: JSONBody[NewAddress],
-    request: AnyRequest,
-    services: NamedDependency[Services],
-) -> AddressBody:
-    """Replace an address."""
-    principal = identity.require_live(services, identity.require_buyer(request))
-    address = _address(data)
-    addresses.change_address(services.db, services.kit, principal.subject_id, address_id, address)
-    return _address_body(address_id, address)
-
-
-@delete(
-    "/me/addresses/{address_id:str}",
-    tags=["accounts"],
-    sync_to_thread=True,
-    status_code=204,
-    responses=refuses(*_MINE, "unknown_address"),
-)
-def delete_address(
-    address_id: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
-) -> None:
-    """Remove an address; orders keep their own copy."""
-    principal = identity.require_live(services, identity.require_buyer(request))
-    addresses.delete_address(services.db, principal.subject_id, address_id)
-
-
-# ---------------------------------------------------------------- helpers
-
-
-async def attempt(services: Services, sign_in: Any, given: Credentials, network: str) -> SignedIn:
-    """Try to sign in, in the few threads for hashing. Raises TooManyAttempts, Overloaded, BadCredentials or Unverified."""
-    services.attempts.admit(given.email, network)
-    try:
-        signed_in: SignedIn = await services.hashing.run(
-            sign_in, services.db, services.kit, given.email, given.password
-        )
-    except BadCredentials:
-        services.attempts.failed(given.email, network)
-        raise
-    return signed_in
-
-
-def crowd_of(request: AnyRequest) -> str:
-    """The network that asks, or the address itself where that is not public."""
-    return network_of(client_of(request)) or client_of(request)
-
-
-def client_of(request: AnyRequest) -> str:
-    """The address that asks, as far as it can be believed."""
-    return address_of(request.scope)
-
-
-def address_of(scope: Any) -> str:
-    """As `client_of`, from the scope; empty where there is none, as on a socket of this machine."""
-    return str(scope["client"][0]) if scope.get("client") else ""
-
-
-def session_body(services: Services, signed_in: SignedIn) -> SessionBody:
-    """The tokens of a session, for programs."""
-    life_s = services.settings.access_token_s
-    return SessionBody(
-        access_token=services.sessions.issue(signed_in, life_s),
-        token_type="Bearer",
-        expires_in_s=life_s,
-        refresh_token=signed_in.refresh_token,
-    )
-
-
-def _me(services: Services, account_id: str) -> MeBody:
-    mine = me.read_me(services.db, services.kit, account_id)
-    return MeBody(
-        account_id=mine.account_id,
-        email=mine.email,
-        name=mine.name,
-        phone=mine.phone,
-        locale=mine.locale,
-        verified=mine.verified,
-        created_at=mine.created_at,
-    )
-
-
-def _address(given: NewAddress) -> Address:
-    return Address(
-        recipient=given.recipient,
-        line1=given.line1,
-        line2=given.line2,
-        city=given.city,
-        postcode=given.postcode,
-        country=given.country,
-        phone=given.phone,
-    )
-
-
-def _address_body(address_id: str, address: Address) -> AddressBody:
-    return AddressBody(
-        address_id=address_id,
-        recipient=address.recipient,
-        line1=address.line1,
-        line2=address.line2,
-        city=address.city,
-        postcode=address.postcode,
-        country=address.country,
-        phone=address.phone,
-    )
-
-
-HANDLERS = [
-    *(sign_up, verify, sign_in, refresh, sign_out, request_reset, confirm_reset),
-    *(read_me, change_me, erase_me, list_addresses, add_address, change_address, delete_address),
-]
+HANDLERS = [sign_up, verify, sign_in, refresh, sign_out, request_reset, confirm_reset]

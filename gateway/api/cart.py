@@ -10,17 +10,15 @@ from litestar.params import FromPath, JSONBody
 
 from gateway import identity
 from gateway.bodies.sales import CartBody, CartItemBody
-from gateway.documenting import refuses
+from gateway.documenting import MINE, refuses
 from gateway.inputs import CartQuantity
 from gateway.services import Services
 from shop.cart import cart
 
 AnyRequest = Request[Any, Any, Any]
 
-_MINE = ("two_identities", "not_signed_in", "forbidden", "foreign_request", "unavailable")
 
-
-@get("/cart", tags=["catalogue"], sync_to_thread=True, responses=refuses(*_MINE))
+@get("/cart", tags=["catalogue"], sync_to_thread=True, responses=refuses(*MINE))
 def read_cart(request: AnyRequest, services: NamedDependency[Services]) -> CartBody:
     """What I mean to buy."""
     return _cart(services, identity.require_live(services, identity.require_buyer(request)).subject_id)
@@ -32,7 +30,7 @@ def read_cart(request: AnyRequest, services: NamedDependency[Services]) -> CartB
     tags=["catalogue"],
     sync_to_thread=True,
     responses=refuses(
-        *_MINE, "unreadable_body", "unsupported_media_type", "bad_fields", "unknown_product", "cart_full"
+        *MINE, "unreadable_body", "unsupported_media_type", "bad_fields", "unknown_product", "cart_full"
     ),
 )
 def put_item(
@@ -52,7 +50,7 @@ def put_item(
     tags=["catalogue"],
     sync_to_thread=True,
     status_code=200,
-    responses=refuses(*_MINE),
+    responses=refuses(*MINE),
 )
 def remove_item(
     product_id: FromPath[str], request: AnyRequest, services: NamedDependency[Services]

@@ -14,11 +14,11 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter
 
 from gateway import identity, line
-from gateway.api.accounts import address_of
 from gateway.bodies.line import LineBody, PassBody, TicketBody
 from gateway.cookies import cookie_name, device_in, set_cookie
 from gateway.csrf import require_own_page
 from gateway.documenting import refuses
+from gateway.networks import address_of
 from gateway.plain import (
     JSON,
     NO_STORE,

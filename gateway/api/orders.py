@@ -13,7 +13,7 @@ from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
 from gateway import checkout, identity, paying
 from gateway.bodies.orders import OrderAccepted, OrderBody, OrderList, PaymentStarted
 from gateway.csrf import require_own_page
-from gateway.documenting import refuses
+from gateway.documenting import BODY, MINE, refuses
 from gateway.idempotency import REPLAYED_HEADER, read_key
 from gateway.inputs import NewOrder, PaymentChoice
 from gateway.plain import (
@@ -50,8 +50,6 @@ ReceiptHeader = Annotated[
     ),
 ]
 
-_MINE = ("two_identities", "not_signed_in", "forbidden", "foreign_request", "unavailable")
-_BODY = ("unreadable_body", "unsupported_media_type", "bad_fields")
 _KEY = ("idempotency_key_missing", "idempotency_key_malformed", "idempotency_key_reused")
 
 _REPLAYED = (REPLAYED_HEADER.lower().encode(), b"true")
@@ -80,7 +78,7 @@ async def answer_order(services: Services, slug: str, scope: Scope, receive: Rec
     tags=["checkout"],
     status_code=202,
     responses=refuses(
-        *(*_MINE, *_BODY, *_KEY, "unknown_sale", "unverified", "not_admitted", "pass_used", "over_limit"),
+        *(*MINE, *BODY, *_KEY, "unknown_sale", "unverified", "not_admitted", "pass_used", "over_limit"),
         *(
             "sold_out",
             "not_on_sale",
@@ -102,7 +100,7 @@ async def place_order(
     raise NotImplementedError(sale, data, admission_pass, idempotency_key)
 
 
-@get("/orders", tags=["checkout"], responses=refuses(*_MINE, "bad_fields"))
+@get("/orders", tags=["checkout"], responses=refuses(*MINE, "bad_fields"))
 async def list_orders(
     request: AnyRequest,
     services: NamedDependency[Services],
@@ -117,7 +115,7 @@ async def list_orders(
 @get(
     "/orders/{order_id:str}",
     tags=["checkout"],
-    responses=refuses(*_MINE, "unknown_order", "invalid_token", "lane_recovering", "lane_unavailable"),
+    responses=refuses(*MINE, "unknown_order", "invalid_token", "lane_recovering", "lane_unavailable"),
 )
 async def read_order(
     order_id: FromPath[str],
@@ -138,7 +136,7 @@ async def read_order(
     "/orders/{order_id:str}/cancel",
     tags=["checkout"],
     status_code=200,
-    responses=refuses(*_MINE, "unknown_order", "illegal_move", "under_review"),
+    responses=refuses(*MINE, "unknown_order", "illegal_move", "under_review"),
 )
 async def cancel_order(
     order_id: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
@@ -153,7 +151,7 @@ async def cancel_order(
     "/orders/{order_id:str}/return",
     tags=["checkout"],
     status_code=200,
-    responses=refuses(*_MINE, "unknown_order", "illegal_move"),
+    responses=refuses(*MINE, "unknown_order", "illegal_move"),
 )
 async def request_return(
     order_id: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
@@ -170,7 +168,7 @@ async def request_return(
     tags=["checkout"],
     status_code=201,
     responses=refuses(
-        *(*_MINE, *_BODY, *_KEY, "unknown_order", "unknown_provider", "illegal_move", "still_running"),
+        *(*MINE, *BODY, *_KEY, "unknown_order", "unknown_provider", "illegal_move", "still_running"),
         *("under_review", "provider_unavailable", "provider_refused", "overloaded"),
     ),
 )

@@ -9,11 +9,10 @@ from urllib.parse import quote
 from litestar import Response, get, post
 from litestar.params import FromQuery
 
-from gateway.api.accounts import attempt, client_of, crowd_of
 from gateway.cookies import cookie, cookie_name, end_browser_session, start_browser_session
 from gateway.identity import principal_of
 from gateway.inputs import Credentials, NewAccount, ResetConfirmation, ResetRequest, Verification
-from gateway.networks import network_of
+from gateway.networks import client_of, crowd_of, network_of
 from gateway.onward import same_site
 from gateway.pages.language import locale_of
 from gateway.pages.render import (
@@ -29,6 +28,7 @@ from gateway.pages.render import (
 from gateway.problems import Problem
 from gateway.reading import check
 from gateway.services import Services
+from gateway.signing_in import attempt
 from shop.accounts import reset, sessions, signup
 from shop.accounts.rules import BadCode, Unverified
 from shop.vault import Unreadable

@@ -12,10 +12,10 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from gateway import line
-from gateway.api.accounts import client_of
 from gateway.bodies.sales import SaleBody
 from gateway.cookies import cookie_name, device_of, name_device
 from gateway.identity import principal_of
+from gateway.networks import client_of
 from gateway.pages.line import remember_place
 from gateway.pages.passes import ticket_token
 from gateway.pages.render import (

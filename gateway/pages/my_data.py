@@ -94,7 +94,7 @@ async def change_address(request: AnyRequest) -> Response[Any]:
         given = check(
             {**fields, "country": form["country"].strip().upper(), "phone": form["address_phone"]}, NewAddress
         )
-        address = Address(**{name: getattr(given, name) for name in given.__struct_fields__})
+        address = given.as_address()
         await services.threads(_keep_address, services, principal.subject_id, address)
     except REFUSALS as error:
         return await _render_me(request, problem=problem_from(error), address=form)

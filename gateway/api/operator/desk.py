@@ -10,12 +10,13 @@ from litestar.params import JSONBody, QueryParameter
 from litestar.response import Stream
 
 from gateway import identity, records
-from gateway.api.accounts import attempt, crowd_of, session_body
 from gateway.api.operator.answers import MINE, Cursor, Limit, Sale, csv_file
 from gateway.bodies.operator import AuditList, OperatorSessionBody
 from gateway.documenting import refuses
 from gateway.inputs import Credentials
+from gateway.networks import crowd_of
 from gateway.services import Services
+from gateway.signing_in import attempt, session_body
 from shop.accounts.sessions import operator_sign_in
 
 AnyRequest = Request[Any, Any, Any]

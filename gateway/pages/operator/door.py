@@ -7,10 +7,10 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.params import FromQuery
 
-from gateway.api.accounts import attempt, crowd_of
 from gateway.cookies import end_browser_session, start_browser_session
 from gateway.identity import principal_of, require_live, require_operator
 from gateway.inputs import Credentials
+from gateway.networks import crowd_of
 from gateway.onward import same_site
 from gateway.pages.account import login_again
 from gateway.pages.render import (
@@ -25,6 +25,7 @@ from gateway.pages.render import (
 )
 from gateway.reading import check
 from gateway.sessions import Principal
+from gateway.signing_in import attempt
 from shop.accounts import sessions
 
 
