@@ -35,8 +35,8 @@ format: .venv/.test ## format all Python files
 load: .venv/.test ## a short load run against a sale of its own; ARGS are handed on
 	@$(BIN)/python -m load.run $(ARGS)
 
-model: .venv/.test ## random traces against plain models of the room and the shop; ROUNDS=n traces from SEED=s
-	@ROUNDS='$(or $(ROUNDS),3000)' SEED='$(SEED)' $(BIN)/pytest -q tests/model $(ARGS)
+model: .venv/.test ## random traces against plain models of the room and the shop, and every rule on new examples; ROUNDS=n traces from SEED=s
+	@ROUNDS='$(or $(ROUNDS),3000)' SEED='$(SEED)' $(BIN)/pytest -q --hypothesis-profile=searching tests/model tests/rules $(ARGS)
 
 load-10k: .venv/.test ## 10,000 buyers on 1,000 units, then 10,000 who sign in first, within 100 s and within 200 s
 	@$(BIN)/python -m load.run --ten-thousand

@@ -23,14 +23,13 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 
 from firstcome import clients, urls, wiring
-from firstcome.private_server import ServerFault
+from firstcome.forgetful_redis import KEEPS_EVERYTHING
 from firstcome.settings import Settings, variable
 from shop.errors import ShopError
 from shop.storage.database import Tx
-from shop.storage.migrate import schema_is_current
+from shop.storage.schema import schema_is_current
 
 MOST_DRIFT_S = 2.0
-KEEPS_EVERYTHING = "noeviction"
 # How many processes of each kind share the database's connections: serve workers, two controllers, workers, one sweeper.
 CONTROLLERS, SWEEPERS = 2, 1
 ENOUGH_FILES = 10_000
@@ -72,25 +71,6 @@ def examine(settings: Settings, *, stores_only: bool = False) -> Iterator[Findin
     yield from _mail(settings)
     yield from _payments(settings)
     yield from _machine()
-
-
-def refuse_forgetful_redis(settings: Settings) -> None:
-    """Outside a demo, raise ServerFault if Redis is set to throw away what it was told once its memory is full.
-
-    A Redis that is not there yet, or that keeps its options to itself, is no reason not to start.
-    """
-    if settings.demo:
-        return
-    with contextlib.closing(clients.redis_sync(settings.redis_url)) as client:
-        try:
-            policy = client.config_get("maxmemory-policy").get("maxmemory-policy", KEEPS_EVERYTHING)
-        except RedisError:
-            return
-    if policy != KEEPS_EVERYTHING:
-        raise ServerFault(
-            f"Redis has maxmemory-policy {policy}: when full it would throw places and orders away. "
-            f"Set maxmemory-policy {KEEPS_EVERYTHING}."
-        )
 
 
 def _redis(subject: str, name: str, url: str, demo: bool) -> Iterator[Finding]:

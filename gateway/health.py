@@ -18,7 +18,7 @@ from gateway.bodies.base import HealthBody
 from gateway.documenting import refuses
 from gateway.refusals import NotReady
 from gateway.services import Services
-from shop.storage.migrate import schema_is_current
+from shop.storage.schema import schema_is_current
 
 log = structlog.get_logger(__name__)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import redis
 import redis.asyncio
+from hypothesis import settings as examples
 from sqlalchemy import create_engine, text
 
 from firstcome import clients
@@ -28,6 +29,12 @@ from tests.running import RunningDemo
 
 GIVEN_DATABASE = os.environ.get("DATABASE_URL", "")
 DATABASES = ["given"] if GIVEN_DATABASE else ["mariadb", "sqlite"]
+
+# Properties are tried on the same examples every time, so that a run says something about the code and not about the day.
+# `--hypothesis-profile=searching` looks for new ones, and more of them; `make model` does.
+examples.register_profile("steady", derandomize=True)
+examples.register_profile("searching", max_examples=1_000, deadline=None)
+examples.load_profile("steady")
 
 # Settings of the machine on which the tests happen to run must not reach them.
 for name in [name for name in os.environ if name.upper().startswith("FIRSTCOME_")]:
@@ -161,13 +168,20 @@ def db(database_url: str) -> Iterator[Database]:
 
 
 @pytest.fixture(scope="session")
-def demo(servers_dir: Path) -> Iterator[RunningDemo]:
-    """The whole product, running; shared by the tests of one pytest process, each with buyers or a sale of its own."""
+def running_demo(servers_dir: Path) -> Iterator[RunningDemo]:
+    """The whole product, running; shared by the tests of one pytest process."""
     running = RunningDemo(servers_dir / "demo")
     try:
         yield running.start()
     finally:
         running.stop()
+
+
+@pytest.fixture
+def demo(running_demo: RunningDemo) -> Iterator[RunningDemo]:
+    """The whole product, running, for a test with buyers or sales of its own, which are over with it."""
+    yield running_demo
+    running_demo.put_sales_away()
 
 
 def empty(url: str) -> None:

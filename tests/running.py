@@ -20,8 +20,9 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from firstcome import demo_data
 from firstcome.settings import DEMO_FILE, load_settings
 from load.books import Books, read_books
 from shop.storage.database import Database
@@ -130,6 +131,20 @@ class RunningDemo:
                 lambda tx: tx.execute(select(sales.c.sale_id).where(sales.c.slug == slug)).scalar_one()
             )
             return db.run(read_books, sale_id)
+        finally:
+            db.dispose()
+
+    def put_sales_away(self) -> None:
+        """Let all sales but the demo's own be long over: each that is led, swept and watched costs the following tests their time."""
+        long_ago = datetime.now(UTC) - timedelta(days=2)
+        others = sales.c.slug.not_in([demo_data.SLUG, demo_data.DRAW_SLUG])
+        db = Database(load_settings(self.folder / DEMO_FILE).database_url)
+        try:
+            db.run(
+                lambda tx: tx.execute(
+                    update(sales).where(others).values(control="closed", closed_at=long_ago)
+                )
+            )
         finally:
             db.dispose()
 

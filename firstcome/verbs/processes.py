@@ -10,10 +10,10 @@ from firstcome.verbs.verb import Fault, verb
 
 def _start(process: str) -> Settings:
     """The settings of a process that serves, with its log set up."""
-    from firstcome import doctor, logs
+    from firstcome import forgetful_redis, logs
 
     settings = load_settings()
-    doctor.refuse_forgetful_redis(settings)
+    forgetful_redis.refuse(settings)
     logs.configure(process, settings.log_level, settings.log_format)
     logs.announce_restarts(process)
     return settings

@@ -47,17 +47,23 @@ def failing(calls: Calls) -> bool:
     return calls.failed >= LEAST_FAILED and calls.failed * 2 > calls.made
 
 
+def answering(calls: Calls) -> bool:
+    """Nearly all of these calls were answered, and two at least."""
+    return calls.answered >= LEAST_ANSWERED and calls.failed * 5 <= calls.made
+
+
 def judge(before: Health, slots: Mapping[int, Calls], now_ms: int) -> Health:
-    """Down once more than half of the calls of the last 30 s failed, and three at least; up again once nearly all of the last few
-    seconds were answered, and two at least. Without any call in all the time there is nothing that says it is down.
+    """Down once more than half of the calls of the last 30 s failed, and three at least, unless it answers again by now; up again once
+    nearly all of the last few seconds were answered, and two at least. Without any call in all the time nothing says it is down.
     """
-    lately = counted(slots, now_ms - RECENT_MS)
+    well = answering(counted(slots, now_ms - RECENT_MS))
     if before.down:
-        well = lately.answered >= LEAST_ANSWERED and lately.failed * 5 <= lately.made
         silent = counted(slots, now_ms - WINDOW_MS).made == 0
         return Health(down=False, counted_from_ms=now_ms) if well or silent else before
     calls = counted(slots, max(before.counted_from_ms, now_ms - WINDOW_MS))
-    return Health(down=True, counted_from_ms=before.counted_from_ms) if failing(calls) else before
+    return (
+        Health(down=True, counted_from_ms=before.counted_from_ms) if failing(calls) and not well else before
+    )
 
 
 def worth_a_probe(slots: Mapping[int, Calls], now_ms: int) -> bool:

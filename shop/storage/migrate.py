@@ -8,13 +8,10 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shop.errors import Unavailable
-from shop.storage.database import Database, Tx
 from shop.storage.engine import command_sqlite, normal_url
 from shop.storage.faults import Fault, fault_of
 
@@ -43,16 +40,6 @@ def migrate(url: str) -> None:
         raise
     finally:
         engine.dispose()
-
-
-def schema_is_current(db: Database) -> bool:
-    """Whether every migration of this version has run. Raises `Unavailable`."""
-    newest = ScriptDirectory.from_config(_config()).get_current_head()
-    return db.read(_revision) == newest
-
-
-def _revision(tx: Tx) -> str | None:
-    return MigrationContext.configure(tx.connection).get_current_revision()
 
 
 def _config() -> Config:

@@ -9,7 +9,7 @@ import redis
 from click.testing import CliRunner, Result
 from sqlalchemy import update
 
-from firstcome import demo_data, doctor, wiring
+from firstcome import demo_data, forgetful_redis, wiring
 from firstcome.cli import cli
 from firstcome.servers import ServerFault
 from firstcome.settings import Settings
@@ -123,11 +123,11 @@ def test_a_redis_that_throws_things_away_stops_the_start_and_is_named(
     settings: Settings, redis_sync: redis.Redis, tmp_path: Path
 ) -> None:
     serious = settings.model_copy(update={"demo": False})
-    doctor.refuse_forgetful_redis(serious)
+    forgetful_redis.refuse(serious)
     redis_sync.config_set("maxmemory-policy", "allkeys-lru")
     try:
         with pytest.raises(ServerFault, match="maxmemory-policy allkeys-lru"):
-            doctor.refuse_forgetful_redis(serious)
+            forgetful_redis.refuse(serious)
         said = run(settings, "doctor", "--stores")
     finally:
         redis_sync.config_set("maxmemory-policy", "noeviction")

@@ -25,11 +25,14 @@ ARGUMENTS = [
 ]
 
 
+CHROMIUMS = ["chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"]  # the lightest first
+
+
 def chromium() -> str:
     """The path of this machine's Chromium."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    found = next(filter(None, map(shutil.which, CHROMIUMS)), None)
     if found is None:
-        pytest.fail("These tests need a Chromium: apt install chromium", pytrace=False)
+        pytest.fail("These tests need a Chromium: apt install chromium-headless-shell", pytrace=False)
     return found
 
 

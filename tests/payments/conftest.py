@@ -69,7 +69,7 @@ def stand_in(simulator: Simulator, callback_shop: Shop) -> Iterator[Trial]:
     adapter.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")  # not longer: what runs here speaks to the stores of all tests
 def shop_settings(
     redis_server: PrivateRedis, simulator: Simulator, request: pytest.FixtureRequest, servers_dir: Path
 ) -> Settings:
@@ -91,7 +91,7 @@ def shop_settings(
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def gateways(shop_settings: Settings, servers_dir: Path) -> Iterator[tuple[Gateway, Gateway]]:
     """Two running gateways; whoever kills one starts it again."""
     pair = Gateway(shop_settings, servers_dir / "one.log"), Gateway(shop_settings, servers_dir / "two.log")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from shop.payments.health import RECENT_MS, SLOT_MS, WINDOW_MS, Calls, Health, judge, worth_a_probe
@@ -41,6 +41,9 @@ windows = st.dictionaries(st.integers(-40, 0).map(lambda at: NOW + at * SLOT_MS)
 
 
 @given(windows, st.booleans())
+@example(
+    {NOW: Calls(2, 0), NOW - 4 * SLOT_MS: Calls(0, 3)}, False
+)  # it answers by now: no verdict for an instant
 def test_it_is_never_down_without_failures_and_a_verdict_stands_while_nothing_happens(
     counted: dict[int, Calls], before: bool
 ) -> None:

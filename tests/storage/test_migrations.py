@@ -14,7 +14,8 @@ from sqlalchemy import CheckConstraint, UniqueConstraint, create_engine, inspect
 from sqlalchemy.engine import Inspector
 
 from shop.storage.database import Database
-from shop.storage.migrate import MIGRATIONS, migrate, schema_is_current
+from shop.storage.migrate import MIGRATIONS, migrate
+from shop.storage.schema import schema_is_current
 from shop.storage.tables import metadata
 
 
