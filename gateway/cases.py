@@ -8,18 +8,29 @@ from typing import TYPE_CHECKING
 from gateway import records
 from gateway.bodies.cases import MomentBody, OrderStoryBody, PersonBody, PlaceBody, RefundableBody
 from gateway.bodies.operator import OperatorOrderList
+from gateway.queued import operator_body, undecided_now
 from gateway.sessions import Principal
 from shop.orders import person as people
 from shop.orders import story as stories
+from shop.orders.offers import OF_QUEUED
 
 if TYPE_CHECKING:
     from gateway.services import Services
 
 
 def tell(services: Services, order_id: str, person: PersonBody) -> OrderStoryBody:
-    """The order and everything that happened to it. Raises UnknownOrder."""
-    story = stories.read_story(services.db, order_id)
+    """The order and everything that happened to it, decided or not. Raises UnknownOrder."""
     names = records.names_of(services)
+    entry = undecided_now(services, order_id)
+    if entry is not None:
+        return OrderStoryBody(
+            order=operator_body(services, entry),
+            ticket_id=entry.pass_jti.rpartition(".")[0],
+            person=person,
+            moments=[_moment(moment, names) for moment in stories.read_beginning(services.db, entry)],
+            actions=list(OF_QUEUED),
+        )
+    story = stories.read_story(services.db, order_id)
     return OrderStoryBody(
         order=records.order_body(story.order),
         ticket_id=story.ticket_id,
@@ -34,13 +45,21 @@ def person_for(services: Services, principal: Principal, order_id: str) -> Perso
     """The buyer: as they are for operators, which is audited; masked for viewers. Raises UnknownOrder."""
     if principal.role == "viewer":
         return masked_person(services, order_id)
-    found = people.open_person(services.db, services.kit, principal.subject_id, order_id)
+    whose = _account_in_lane(services, order_id)
+    found = people.open_person(services.db, services.kit, principal.subject_id, order_id, whose)
     return _person(found, masked=False)
 
 
 def masked_person(services: Services, order_id: str) -> PersonBody:
     """The buyer, masked. Raises UnknownOrder."""
-    return _person(people.masked_person(services.db, services.kit, order_id), masked=True)
+    whose = _account_in_lane(services, order_id)
+    return _person(people.masked_person(services.db, services.kit, order_id, whose), masked=True)
+
+
+def _account_in_lane(services: Services, order_id: str) -> str | None:
+    """Whose order it is, where only its lane knows that."""
+    entry = undecided_now(services, order_id)
+    return None if entry is None else entry.account_id
 
 
 def account_of(services: Services, principal: Principal, email: str) -> str | None:

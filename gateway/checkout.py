@@ -25,15 +25,14 @@ from gateway.bodies.orders import (
 from gateway.bodies.problems import FieldFault
 from gateway.cookies import cookie_name
 from gateway.inputs import NewOrder
+from gateway.queued import POLL_AFTER_MS, can_be_an_id, queued_body
 from gateway.refusals import BadFields, NotAdmitted
 from gateway.sessions import Principal
-from gateway.views import moment
 from shop.orders import cancel, read
 from shop.orders.entry import EntryLine, OrderEntry
 from shop.orders.naming import order_id_for
 from shop.orders.receipt import InvalidReceipt, good_until_ms, read_receipt, receipt_of, sign_receipt
 from shop.orders.rules import OrderState, UnknownOrder
-from shop.sales.reading import SaleItem
 from waiting_room.refusals import InvalidToken
 from workers.lanes import OrderDraft, fingerprint
 
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
     from gateway.snapshot import SaleView
     from waiting_room.passes import Pass
 
-# The decision is a matter of milliseconds; who asks again after this long sees it almost always.
-POLL_AFTER_MS = 700
 PAYING_POLL_AFTER_MS = 2000
 RECEIPT_COOKIE = "receipt_"  # and the sale's id
 
@@ -112,7 +109,7 @@ async def read_order(
         entry = await _find_queued(services, principal, order_id)
         if entry is None:
             entry = await _restored(services, principal, order_id, receipt)
-        return _queued_body(services, entry)
+        return queued_body(services, entry)
     return order_body(found)
 
 
@@ -197,7 +194,7 @@ def _accepted_body(services: Services, entry: OrderEntry) -> OrderAccepted:
 
 async def _find_queued(services: Services, principal: Principal, order_id: str) -> OrderEntry | None:
     """My order as some listed sale's lane remembers it. An order id does not say its sale, so every lane is asked."""
-    if not order_id.isascii() or len(order_id) > 32:
+    if not can_be_an_id(order_id):
         return None
     entry = await services.lanes.peek_any(services.snapshot.going_on(), order_id)
     return entry if entry is not None and entry.account_id == principal.subject_id else None
@@ -213,32 +210,6 @@ async def _restored(services: Services, principal: Principal, order_id: str, tok
     if await services.lanes.restore(receipt.entry):
         services.bells.lane(receipt.sale_id)
     return receipt.entry
-
-
-def _queued_body(services: Services, entry: OrderEntry) -> OrderBody:
-    sale = services.snapshot.sale_by_id(entry.sale_id)
-    items: Mapping[str, SaleItem] = {item.product_id: item for item in sale.items} if sale else {}
-    lines = [_queued_line(line, items.get(line.product_id)) for line in entry.lines]
-    return OrderBody(
-        order_id=entry.order_id,
-        sale=sale.slug if sale else "",
-        state=OrderState.QUEUED,
-        seq=None,
-        lines=lines,
-        total=sum(line.quantity * line.unit_price for line in lines),
-        currency=next((item.currency for item in items.values()), ""),
-        accepted_at=moment(entry.accepted_at_ms),
-        poll_after_ms=POLL_AFTER_MS,
-    )
-
-
-def _queued_line(line: EntryLine, item: SaleItem | None) -> OrderLineBody:
-    return OrderLineBody(
-        product_id=line.product_id,
-        title=item.title if item else line.product_id,
-        quantity=line.quantity,
-        unit_price=line.unit_price,
-    )
 
 
 def order_body(order: read.Order) -> OrderBody:

@@ -78,6 +78,7 @@ TABLE: Mapping[type[Exception], Row] = {
     own.NoDraw: Row(404, "no_draw", "This sale is not drawn", speaks=True),
     own.NotDrawnYet: Row(409, "not_drawn_yet", "The list of the draw is not public yet", speaks=True),
     own.NotOverYet: Row(409, "not_over_yet", "The sale has not ended yet", speaks=True),
+    own.Undecided: Row(409, "undecided", "This order is not decided yet", speaks=True),
     own.UnknownAction: Row(404, "unknown_action", "There is no such action"),
     own.IdempotencyKeyMissing: Row(
         400, "idempotency_key_missing", "An Idempotency-Key is needed", speaks=True

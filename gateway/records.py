@@ -8,10 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
+from redis.exceptions import RedisError
 
 from gateway.bodies.operator import AuditBody, AuditList, OperatorOrderBody, OperatorOrderList
 from gateway.bodies.problems import FieldFault
 from gateway.checkout import line_body
+from gateway.queued import operator_body, waiting_now
 from gateway.refusals import BadFields
 from shop.accounts.operators import list_operators
 from shop.orders import read
@@ -35,21 +37,45 @@ def list_orders(
     limit: int = 50,
     **narrowed: str | None,
 ) -> OperatorOrderList:
-    """Decided orders, the newest first; `narrowed` by account_id, product_id, order_id or payment_id.
+    """Orders, the newest first; `narrowed` by account_id, product_id, order_id or payment_id. Raises UnknownSale, BadFields or
+    InvalidFields.
 
-    Raises UnknownSale, BadFields or InvalidFields.
+    Those that still wait for their decision are read from the lanes: with the state `queued`, those that wait longest, all on one
+    page; of one buyer, or by its id, before the others.
     """
     if state is not None and state not in list(OrderState):
         raise BadFields([FieldFault(field="state", message="must be one of " + ", ".join(OrderState))])
+    sale_id = reading.read_sale(services.db, sale).sale_id if sale is not None else None
+    named = any(narrowed.get(name) is not None for name in ("account_id", "order_id"))
+    waiting: list[OperatorOrderBody] = []
+    if cursor is None and (state == OrderState.QUEUED or (state is None and named)):
+        waiting = _waiting(services, sale_id, narrowed, limit, needed=state is not None)
+    if state == OrderState.QUEUED:
+        return OperatorOrderList(items=waiting, next_cursor=None)
     page = read.list_all_orders(
         services.db,
-        sale_id=reading.read_sale(services.db, sale).sale_id if sale is not None else None,
+        sale_id=sale_id,
         states=[OrderState(state)] if state is not None else (),
         cursor=cursor,
         limit=limit,
         **narrowed,
     )
-    return OperatorOrderList(items=[order_body(order) for order in page.items], next_cursor=page.next_cursor)
+    items = [*waiting, *map(order_body, page.items)]
+    return OperatorOrderList(items=items, next_cursor=page.next_cursor)
+
+
+def _waiting(
+    services: Services, sale_id: str | None, narrowed: Mapping[str, str | None], limit: int, *, needed: bool
+) -> list[OperatorOrderBody]:
+    """Undecided orders, the newest first. Raises RedisError if they are what is `needed`: the decided ones are shown without."""
+    try:
+        entries = waiting_now(services, sale_id, narrowed, limit)
+    except RedisError:
+        if needed:
+            raise
+        return []
+    bodies = [operator_body(services, entry) for entry in entries]
+    return sorted(bodies, key=lambda body: body.accepted_at, reverse=True)
 
 
 def list_audit(

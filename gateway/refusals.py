@@ -151,6 +151,10 @@ class UnknownAction(GatewayRefused):
     """There is no such action."""
 
 
+class Undecided(GatewayRefused):
+    """The order stands in its lane: what is asked for can be done to a decided one only."""
+
+
 class RehearsalBusy(RetryLater):
     """One rehearsal at a time."""
 

@@ -10,12 +10,13 @@ from gateway.announcing import announce_ended
 from gateway.bodies.operator import OperatorOrderBody
 from gateway.bodies.problems import FieldFault
 from gateway.inputs import OrderAction
+from gateway.queued import undecided_now
 from gateway.records import order_body
-from gateway.refusals import BadFields, UnknownAction
+from gateway.refusals import BadFields, Undecided, UnknownAction
 from gateway.sessions import Principal
 from shop.orders.cancel import cancel_for_buyer
 from shop.orders.fulfil import GoodsAction, move_goods
-from shop.orders.offers import CANCEL, RESEND, RETRY
+from shop.orders.offers import CANCEL, OF_QUEUED, RESEND, RETRY
 from shop.orders.read import read_any_order
 from shop.orders.resend import resend_mail
 from shop.orders.stuck import retry_order
@@ -35,11 +36,13 @@ NEED_REASON = frozenset({REFUND, CANCEL, GoodsAction.REFUSE_RETURN, *map(str, Re
 def act(
     services: Services, principal: Principal, order_id: str, action: str, given: OrderAction
 ) -> OperatorOrderBody:
-    """One of ACTIONS. Raises UnknownAction, UnknownOrder, IllegalMove, NotStuck, StaleRefund, BadFields or InvalidFields."""
+    """One of ACTIONS. Raises UnknownAction, UnknownOrder, Undecided, IllegalMove, NotStuck, StaleRefund, BadFields or InvalidFields."""
     if action not in ACTIONS:
         raise UnknownAction("there is no such action")
     if faults := _faults(action, given):
         raise BadFields(faults)
+    if action not in OF_QUEUED and undecided_now(services, order_id) is not None:
+        raise Undecided("the order waits for its decision: it can only be cancelled")
     _carry_out(services, principal.subject_id, order_id, action, given)
     services.bells.outbox()
     return order_body(read_any_order(services.db, order_id))
@@ -68,7 +71,8 @@ def _carry_out(services: Services, operator_id: str, order_id: str, action: str,
             wish = RefundWish(order_id, reason, amount, None if given.was is UNSET else given.was)
             announce_ended(services, (), ask_refund(db, vault, operator_id, wish).sale_ids)
         case "cancel":
-            cancelled = cancel_for_buyer(db, vault, operator_id, order_id, reason)
+            queued = undecided_now(services, order_id)
+            cancelled = cancel_for_buyer(db, vault, operator_id, order_id, reason, queued)
             announce_ended(services, cancelled.ended, cancelled.sale_ids)
         case "retry":
             retry_order(db, operator_id, order_id, reason)

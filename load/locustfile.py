@@ -11,17 +11,18 @@ A refusal that the contract names (sold out, turn over) ends a journey and is no
 
 from __future__ import annotations
 
-import itertools
+import gc
 import json
 import os
 import time
 import uuid
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import gevent
-from locust import HttpUser, constant, events, task
+from locust import FastHttpUser, constant, events, task
 from locust.env import Environment
 
 SALE = os.environ.get("FIRSTCOME_LOAD_SALE", "demo")
@@ -45,6 +46,14 @@ def _load_buyers(environment: Environment, **_: Any) -> None:
     lines = [json.loads(line) for line in BUYERS.read_text("utf-8").splitlines() if line.strip()]
     environment.buyers = iter(lines)  # type: ignore[attr-defined]
     environment.buyer_count = len(lines)  # type: ignore[attr-defined]
+
+
+@events.test_start.add_listener
+def _quieten_collector(**_: Any) -> None:
+    """Ten thousand people are many objects and hardly any garbage: walking them again and again halts the whole crowd for seconds."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(100_000, 50, 1_000)
 
 
 @events.quitting.add_listener
@@ -72,7 +81,7 @@ def _report(environment: Environment, **_: Any) -> None:
     print("endings:", dict(endings))
 
 
-class Buyer(HttpUser):
+class Buyer(FastHttpUser):
     """A buyer who goes through the sale once and then stands still, so that nobody is respawned."""
 
     wait_time = constant(0)
@@ -80,6 +89,7 @@ class Buyer(HttpUser):
     def on_start(self) -> None:
         """Take the next buyer of the list."""
         self.buyer = next(self.environment.buyers, None)
+        self.session: dict[str, str] = {}
 
     @task
     def journey(self) -> None:
@@ -114,14 +124,10 @@ class Buyer(HttpUser):
 
     def _sign_in(self) -> None:
         token = self.buyer.get("access_token")
-        while token is None:
+        if token is None:
             body = {"email": self.buyer["email"], "password": self.buyer["password"]}
-            answer = self._ask("POST", "/api/v1/sessions", "login", {200, 503}, json=body)
-            if answer.status_code == 200:
-                token = answer.json()["access_token"]
-            else:
-                gevent.sleep(float(answer.headers["Retry-After"]))
-        self.client.headers["Authorization"] = f"Bearer {token}"
+            token = self._ask("POST", "/api/v1/sessions", "login", {200}, json=body).json()["access_token"]
+        self.session = {"Authorization": f"Bearer {token}"}
 
     def _fill_cart(self) -> str:
         sale = self._ask("GET", f"/api/v1/sales/{SALE}", "sale", {200}).json()
@@ -131,14 +137,8 @@ class Buyer(HttpUser):
         return str(product)
 
     def _join(self) -> dict[str, Any]:
-        for _ in itertools.count():
-            answer = self._ask("PUT", f"/api/v1/sales/{SALE}/ticket", "join", {200, 201, 409, 503})
-            if answer.status_code == 409:
-                raise JourneyOver(answer.json()["code"])
-            if answer.status_code != 503:
-                return dict(answer.json())
-            gevent.sleep(float(answer.headers["Retry-After"]))
-        raise AssertionError("unreachable")
+        answer = self._ask("PUT", f"/api/v1/sales/{SALE}/ticket", "join", {200, 201, 409})
+        return dict(_unless_refused(answer, 409).json())
 
     def _wait_in_line(self, place: dict[str, Any]) -> None:
         while place["state"] != "called":
@@ -149,39 +149,23 @@ class Buyer(HttpUser):
                 continue
             gevent.sleep(place.get("poll_after_ms", 1000) / 1000)
             headers = {"Waiting-Room-Ticket": place["ticket"]}
-            answer = self._ask("GET", f"/api/v1/sales/{SALE}/ticket", "poll", {200, 503}, headers=headers)
-            if answer.status_code == 200:
-                place = answer.json()
+            place = self._ask("GET", f"/api/v1/sales/{SALE}/ticket", "poll", {200}, headers=headers).json()
 
     def _claim(self) -> str:
         answer = self._ask("POST", f"/api/v1/sales/{SALE}/pass", "claim", {200, 410})
-        if answer.status_code == 410:
-            raise JourneyOver(answer.json()["code"])
-        return str(answer.json()["pass"])
+        return str(_unless_refused(answer, 410).json()["pass"])
 
     def _order(self, admission: str, product: str) -> dict[str, Any]:
         headers = {"Admission-Pass": admission, "Idempotency-Key": str(uuid.uuid4())}
         body = {"lines": [{"product_id": product, "quantity": 1}]}
-        while True:
-            answer = self._ask(
-                "POST", f"/api/v1/sales/{SALE}/orders", "order", {202, 409, 503}, json=body, headers=headers
-            )
-            if answer.status_code == 202:
-                break
-            if answer.status_code == 409:
-                raise JourneyOver(answer.json()["code"])
-            gevent.sleep(float(answer.headers["Retry-After"]))
-        return self._until(answer.json()["order_id"], DECIDED, "order state")
+        path = f"/api/v1/sales/{SALE}/orders"
+        answer = self._ask("POST", path, "order", {202, 409}, json=body, headers=headers)
+        return self._until(_unless_refused(answer, 409).json()["order_id"], DECIDED, "order state")
 
     def _pay(self, order_id: str) -> str:
         headers = {"Idempotency-Key": str(uuid.uuid4())}
         path = f"/api/v1/orders/{order_id}/payment"
-        while True:
-            answer = self._ask("POST", path, "payment", {201, 503}, json={}, headers=headers)
-            if answer.status_code == 201:
-                break
-            gevent.sleep(float(answer.headers["Retry-After"]))
-        url = answer.json()["checkout_url"]
+        url = self._ask("POST", path, "payment", {201}, json={}, headers=headers).json()["checkout_url"]
         with self.client.post(
             url, data={"outcome": "approve"}, name="provider", allow_redirects=False, catch_response=True
         ) as paid:
@@ -193,18 +177,40 @@ class Buyer(HttpUser):
 
     def _until(self, order_id: str, states: set[str], name: str) -> dict[str, Any]:
         while True:
-            order = self._ask("GET", f"/api/v1/orders/{order_id}", name, {200, 503})
-            if order.status_code == 200 and order.json()["state"] in states:
-                return dict(order.json())
+            order = self._ask("GET", f"/api/v1/orders/{order_id}", name, {200}).json()
+            if order["state"] in states:
+                return dict(order)
             gevent.sleep(0.3)
 
-    def _ask(self, method: str, path: str, name: str, expected: set[int], **kwargs: Any) -> Any:
-        with self.client.request(method, path, name=name, catch_response=True, **kwargs) as answer:
-            if answer.status_code in expected:
+    def _ask(
+        self,
+        method: str,
+        path: str,
+        name: str,
+        expected: set[int],
+        headers: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """The answer, if it is an expected one. Whoever is put off by a 503 comes again when Retry-After says so."""
+        sent = {**self.session, **(headers or {})}
+        while True:
+            with self.client.request(
+                method, path, name=name, headers=sent, catch_response=True, **kwargs
+            ) as answer:
+                if answer.status_code in expected:
+                    answer.success()
+                    return answer
+                if answer.status_code != 503 or "Retry-After" not in answer.headers:
+                    answer.failure(f"{answer.status_code} {answer.text[:200]}")
+                    raise JourneyOver(f"failed:{name}:{answer.status_code}")
                 answer.success()
-                if answer.status_code == 503:
-                    put_off[name] += 1
-            else:
-                answer.failure(f"{answer.status_code} {answer.text[:200]}")
-                raise JourneyOver(f"failed:{name}:{answer.status_code}")
-            return answer
+                pause_s = float(answer.headers["Retry-After"])
+            put_off[name] += 1
+            gevent.sleep(pause_s)
+
+
+def _unless_refused(answer: Any, status: int) -> Any:
+    """The answer; a refusal of that status, which the contract names, ends the journey."""
+    if answer.status_code == status:
+        raise JourneyOver(answer.json()["code"])
+    return answer

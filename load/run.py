@@ -141,7 +141,7 @@ def _drive(
             stdout=log,
             stderr=log,
             check=True,
-            timeout=crowd.seconds + 60,
+            timeout=crowd.seconds + 120,
         )
     return dict(json.loads(report.read_text("utf-8")))
 

@@ -48,6 +48,7 @@ QUEUE_OUTBOX = "outbox"
 RECORD_S = 24 * 3600  # how long an Idempotency-Key is remembered
 RESULT_S = 3600
 BELL_MS = 1000
+MOST_WAITING = 5000  # of one lane that are looked at in one go
 LATE_MARK_MS = 60_000
 # A doorbell is worth nothing later: the sweeper rings again every second or two.
 DOORBELL_TTL_S = 60
@@ -177,7 +178,7 @@ class Lanes:
             entries = await pipeline.execute() if sale_ids else []
         except RedisError as error:
             raise LaneUnavailable("Redis did not answer") from error
-        return next((decode_entry(entry) for entry in entries if entry is not None), None)
+        return _first(entries)
 
     def _accept_args(self, draft: OrderDraft) -> list[str | int | bytes]:
         limits = [self._max_age_ms, self._max_length, self._slot_grace_ms, RECORD_S, BELL_MS]
@@ -235,6 +236,10 @@ def _refusal(word: str, detail: list[str]) -> Refused:
     raise AssertionError(f"accept.lua answered {word!r} {detail!r}")
 
 
+def _first(entries: Iterable[str | None]) -> OrderEntry | None:
+    return next((decode_entry(entry) for entry in entries if entry is not None), None)
+
+
 class LaneReader:
     """The workers' side of all lanes. `client` decodes replies to text. Methods raise redis-py's RedisError."""
 
@@ -256,6 +261,21 @@ class LaneReader:
         pipeline.set(keys.lane_bell, "1", px=BELL_MS)
         pipeline.lrange(keys.lane, 0, count - 1)
         return [decode_entry(entry) for entry in pipeline.execute()[1]]
+
+    def waiting(self, sale_ids: Sequence[str], at_most: int = MOST_WAITING) -> list[OrderEntry]:
+        """The first `at_most` entries of each of these lanes, for whoever only looks; one round trip."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for sale_id in sale_ids:
+            pipeline.lrange(SaleKeys(sale_id).lane, 0, at_most - 1)
+        lanes = pipeline.execute() if sale_ids else []
+        return [decode_entry(entry) for lane in lanes for entry in lane]
+
+    def entry(self, sale_ids: Sequence[str], order_id: str) -> OrderEntry | None:
+        """The order as one of these sales accepted it, decided or not; None if this store does not know it (any more)."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for sale_id in sale_ids:
+            pipeline.get(SaleKeys(sale_id).order(order_id))
+        return _first(pipeline.execute() if sale_ids else [])
 
     def await_entry(self, sale_id: str, wait_s: float) -> bool:
         """Whether somebody waits in the lane, or comes within `wait_s`, which is below the client's own time limit."""

@@ -24,6 +24,7 @@ class Occasion(StrEnum):
     ORDER_PAID_LATE = "order_paid_late"
     ORDER_EXPIRED = "order_expired"
     ORDER_CANCELLED = "order_cancelled"
+    ORDER_CANCELLED_BY_SHOP = "order_cancelled_by_shop"
     ORDER_REFUNDED = "order_refunded"
     ORDER_PARTLY_REFUNDED = "order_partly_refunded"
     ORDER_SHIPPED = "order_shipped"

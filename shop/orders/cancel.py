@@ -13,8 +13,9 @@ from sqlalchemy import Row, select
 
 from shop.errors import IllegalMove, InvalidFields
 from shop.mail.effects import Effect, EffectFailed, Request, put_effects
+from shop.mail.letters import Occasion
 from shop.orders.changes import end_order, lock_order
-from shop.orders.entry import OrderEntry
+from shop.orders.entry import EntryLine, OrderEntry
 from shop.orders.letters import put_change_letter
 from shop.orders.money import is_open, is_suspended, payment_states
 from shop.orders.rules import HOLDING_STATES, OUTCOMES, Ended, OrderState, UnknownOrder, pass_claim
@@ -25,12 +26,15 @@ from shop.sales.audit import note
 from shop.sales.rules import reason_faults
 from shop.storage.columns import from_millis, to_millis
 from shop.storage.database import Database, Tx
-from shop.storage.tables import orders, outbox, sale_items
+from shop.storage.tables import order_lines, orders, outbox, products, sale_items
 from shop.vault import Vault
 
 CANCEL = "cancel"  # the kind of outbox effect
 CANCEL_ORDER = "cancel-order"  # the audited action; "cancel" is that of a whole sale
 BUYER = "buyer"
+_OFFERED = select(sale_items, products.c.title).join(
+    products, products.c.product_id == sale_items.c.product_id
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,15 @@ def cancel_order(
     return db.run(_cancel, vault, _By(BUYER, account_id), order_id, queued)
 
 
-def cancel_for_buyer(db: Database, vault: Vault, operator_id: str, order_id: str, reason: str) -> Cancelled:
-    """An operator cancels a decided order, with a reason for others to read; audited, and twice is once.
+def cancel_for_buyer(
+    db: Database,
+    vault: Vault,
+    operator_id: str,
+    order_id: str,
+    reason: str,
+    queued: OrderEntry | None = None,
+) -> Cancelled:
+    """An operator cancels an order, with a reason for others to read; audited, and twice is once. `queued` as in `cancel_order`.
 
     Raises as `cancel_order` does, or InvalidFields.
     """
@@ -79,7 +90,7 @@ def cancel_for_buyer(db: Database, vault: Vault, operator_id: str, order_id: str
         raise InvalidFields(faults)
 
     def work(tx: Tx) -> Cancelled:
-        cancelled = _cancel(tx, vault, _By(f"operator:{operator_id}"), order_id, None)
+        cancelled = _cancel(tx, vault, _By(f"operator:{operator_id}"), order_id, queued)
         if cancelled.new:
             note(tx, operator_id, CANCEL_ORDER, order_id, {"reason": reason})
         return cancelled
@@ -106,7 +117,7 @@ def cancel_effect(db: Database, vault: Vault, providers: Providers) -> Effect:
 def _cancel(tx: Tx, vault: Vault, by: _By, order_id: str, queued: OrderEntry | None) -> Cancelled:
     order = lock_order(tx, order_id)
     if order is None and queued is not None:
-        return _enter_cancelled(tx, queued)
+        return _enter_cancelled(tx, vault, queued, by.actor)
     if order is None or by.account_id not in (None, order.account_id):
         raise UnknownOrder("there is no such order")
     if is_suspended(payment_states(tx, order_id)):
@@ -135,16 +146,25 @@ def _cancel_unpaid(tx: Tx, vault: Vault, order_id: str, actor: str) -> None:
 
 
 def _end(tx: Tx, vault: Vault, order: Row[Any], actor: str) -> Cancelled:
-    put_change_letter(tx, vault, order, OrderState.CANCELLED)
+    put_change_letter(tx, vault, order, OrderState.CANCELLED, _occasion(actor))
     ended = end_order(tx, order, OrderState.CANCELLED, reason="cancelled", actor=actor)
     return Cancelled(OrderState.CANCELLED, ended=(ended,), sale_ids=(order.sale_id,))
 
 
-def _enter_cancelled(tx: Tx, entry: OrderEntry) -> Cancelled:
-    """The row of an order that was cancelled before its decision. It has no `seq`; its pass is used up."""
+def _occasion(actor: str) -> Occasion:
+    """Who did not cancel it is told who did."""
+    return Occasion.ORDER_CANCELLED if actor == BUYER else Occasion.ORDER_CANCELLED_BY_SHOP
+
+
+def _enter_cancelled(tx: Tx, vault: Vault, entry: OrderEntry, actor: str) -> Cancelled:
+    """The rows of an order that was cancelled before its decision. It has no `seq`; its pass is used up.
+
+    Its lines tell the buyer and the operator what it was; they take nothing.
+    """
     claim = pass_claim(entry.sale_id, entry.pass_jti)
     taken = tx.scalar(select(orders.c.order_id).where(orders.c.pass_claim == claim))
-    currency = tx.scalar(select(sale_items.c.currency).where(sale_items.c.sale_id == entry.sale_id))
+    items = {row.product_id: row for row in tx.all(_OFFERED.where(sale_items.c.sale_id == entry.sale_id))}
+    lines = [_line(entry, line, items[line.product_id]) for line in entry.lines if line.product_id in items]
     row = {
         "order_id": entry.order_id,
         "sale_id": entry.sale_id,
@@ -152,13 +172,27 @@ def _enter_cancelled(tx: Tx, entry: OrderEntry) -> Cancelled:
         "state": OrderState.CANCELLED,
         "pass_jti": entry.pass_jti,
         "pass_claim": None if taken else claim,
-        "total": 0,
-        "currency": currency or "XXX",
+        "total": sum(line["quantity"] * line["unit_price"] for line in lines),
+        "currency": next((item.currency for item in items.values()), "XXX"),
         "accepted_no": entry.accepted_no,
         "accepted_at": from_millis(entry.accepted_at_ms),
         "decided_at": tx.now,
         "updated_at": tx.now,
     }
     tx.insert(orders, [row])
+    tx.insert(order_lines, lines)
+    if (order := lock_order(tx, entry.order_id)) is not None:
+        put_change_letter(tx, vault, order, OrderState.CANCELLED, _occasion(actor))
     ended = Ended(entry.sale_id, entry.order_id, entry.pass_jti, OUTCOMES[OrderState.CANCELLED])
     return Cancelled(OrderState.CANCELLED, ended=(ended,))
+
+
+def _line(entry: OrderEntry, line: EntryLine, item: Row[Any]) -> dict[str, Any]:
+    return {
+        "order_id": entry.order_id,
+        "sale_item_id": item.sale_item_id,
+        "product_id": line.product_id,
+        "title": item.title,
+        "quantity": line.quantity,
+        "unit_price": item.price,
+    }

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, and_, select, update
 
+from shop.mail.letters import Occasion
 from shop.orders.changes import move_order
 from shop.orders.entry import EntryLine, OrderEntry
 from shop.orders.judgement import Judgement
@@ -59,7 +60,7 @@ def write_late(tx: Tx, vault: Vault, case: Case, judgement: Judgement, *, actor:
     move_order(tx, case.order, OrderState.PAID)
     this = payments.c.payment_id == case.payment.payment_id
     tx.execute(update(payments).where(this).values(late_at=None, updated_at=tx.now))
-    put_change_letter(tx, vault, case.order, OrderState.PAID, late=True)
+    put_change_letter(tx, vault, case.order, OrderState.PAID, Occasion.ORDER_PAID_LATE)
 
 
 def give_late_back(tx: Tx, vault: Vault, case: Case, *, actor: str) -> None:

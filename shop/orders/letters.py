@@ -68,11 +68,10 @@ def put_decision_letters(
 
 
 def put_change_letter(
-    tx: Tx, vault: Vault, order: Row[Any], state: OrderState, *, late: bool = False
+    tx: Tx, vault: Vault, order: Row[Any], state: OrderState, occasion: Occasion | None = None
 ) -> None:
-    """A letter that the order is in this state now; `late`: by money that came after its hold."""
-    occasion = Occasion.ORDER_PAID_LATE if late else OCCASIONS[state]
-    _put_letter(tx, vault, order, occasion, f"{order.order_id}:{state}")
+    """A letter that the order is in this state now; `occasion` where it came there in another way than most do."""
+    _put_letter(tx, vault, order, occasion or OCCASIONS[state], f"{order.order_id}:{state}")
 
 
 def put_return_letter(tx: Tx, vault: Vault, order: Row[Any], payment_id: str) -> None:

@@ -17,6 +17,7 @@ from shop.payments.review import ReviewStep
 from shop.payments.rules import KEPT, Attempt, PaymentState
 
 CANCEL, RETRY, RESEND = "cancel", "retry", "resend-mail"
+OF_QUEUED = (CANCEL,)  # all that may be done to an order that is not decided yet
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, null, select
 
 from shop.accounts.contact import find_account
 from shop.accounts.kit import AccountKit
@@ -28,9 +28,14 @@ class Person:
     address: Address | None = field(default=None, repr=False)
 
 
-def open_person(db: Database, kit: AccountKit, operator_id: str, order_id: str) -> Person:
-    """The buyer of an order as they are; the look is audited in the same transaction. Raises `UnknownOrder`."""
-    return db.run(_open_person, kit, operator_id, order_id)
+def open_person(
+    db: Database, kit: AccountKit, operator_id: str, order_id: str, account_id: str | None = None
+) -> Person:
+    """The buyer of an order as they are; the look is audited in the same transaction. Raises `UnknownOrder`.
+
+    `account_id`: whose it is, of an order that is not decided yet.
+    """
+    return db.run(_open_person, kit, operator_id, order_id, account_id)
 
 
 def note_export(db: Database, operator_id: str, subject: str) -> None:
@@ -43,9 +48,9 @@ def open_persons(db: Database, kit: AccountKit, order_ids: Collection[str]) -> d
     return db.read(_persons, kit, order_ids)
 
 
-def masked_person(db: Database, kit: AccountKit, order_id: str) -> Person:
-    """So much of the buyer that two people can be told apart, and nobody can be reached. Raises `UnknownOrder`."""
-    whole = db.read(_person, kit, order_id)
+def masked_person(db: Database, kit: AccountKit, order_id: str, account_id: str | None = None) -> Person:
+    """So much of the buyer that two people can be told apart, and nobody can be reached. As `open_person` otherwise."""
+    whole = db.read(_person, kit, order_id, account_id)
     address = whole.address
     return Person(
         masked_email(whole.email),
@@ -86,14 +91,18 @@ def _find_buyer(tx: Tx, kit: AccountKit, operator_id: str, email: str) -> str | 
     return str(account.account_id)
 
 
-def _open_person(tx: Tx, kit: AccountKit, operator_id: str, order_id: str) -> Person:
-    person = _person(tx, kit, order_id)
+def _open_person(tx: Tx, kit: AccountKit, operator_id: str, order_id: str, account_id: str | None) -> Person:
+    person = _person(tx, kit, order_id, account_id)
     audit.note(tx, operator_id, "open-person", order_id, {})
     return person
 
 
-def _person(tx: Tx, kit: AccountKit, order_id: str) -> Person:
+def _person(tx: Tx, kit: AccountKit, order_id: str, account_id: str | None) -> Person:
     found = _persons(tx, kit, [order_id]).get(order_id)
+    if found is None and account_id is not None:
+        nowhere = null().label("address_sealed")  # the address is copied with the decision
+        row = tx.first(select(accounts, nowhere).where(accounts.c.account_id == account_id))
+        found = None if row is None else _opened(kit, row)
     if found is None:
         raise UnknownOrder("there is no such order")
     return found

@@ -116,6 +116,12 @@ def list_all_orders(
     return db.read(_page, query, cursor, limit)
 
 
+def decided_among(db: Database, order_ids: Collection[str]) -> set[str]:
+    """Those of these orders that the database knows: decided, or cancelled before that."""
+    query = select(orders.c.order_id).where(orders.c.order_id.in_(order_ids))
+    return set(db.read(lambda tx: tx.scalars(query))) if order_ids else set()
+
+
 def ended_orders(db: Database, order_ids: Collection[str]) -> list[Ended]:
     """Those of these orders that use their slot in the waiting room no more."""
     columns = (orders.c.sale_id, orders.c.order_id, orders.c.pass_jti, orders.c.state)

@@ -14,10 +14,12 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Table, or_, select
 
 from shop.mail.effects import of_subject
+from shop.orders.entry import OrderEntry
 from shop.orders.offers import Refundable, offers, refundable
 from shop.orders.read import Order, read_one
 from shop.orders.stuck import given_up_of
 from shop.payments.apply import attempt_of
+from shop.storage.columns import from_millis
 from shop.storage.database import Database, Tx
 from shop.storage.tables import (
     audit,
@@ -64,6 +66,16 @@ def read_story(db: Database, order_id: str) -> Story:
     return db.snapshot(_story, order_id)
 
 
+def read_beginning(db: Database, entry: OrderEntry) -> list[Moment]:
+    """What happened to an order that is not decided yet, the first first."""
+    accepted = Moment(
+        from_millis(entry.accepted_at_ms), "order", "accepted", {"accepted_no": entry.accepted_no}
+    )
+    ticket_id = entry.pass_jti.rpartition(".")[0]
+    turns = db.read(lambda tx: list(_turns(tx, entry.sale_id, ticket_id)))
+    return sorted([*turns, accepted], key=lambda moment: moment.at)
+
+
 def _story(tx: Tx, order_id: str) -> Story:
     order = read_one(tx, order_id)
     row = tx.one(select(orders).where(orders.c.order_id == order_id))
@@ -71,7 +83,7 @@ def _story(tx: Tx, order_id: str) -> Story:
     paid = _rows(tx, payments, payments.c.order_id == order_id)
     ids = [payment.payment_id for payment in paid]
     moments = [
-        *_turns(tx, row, ticket_id),
+        *_turns(tx, row.sale_id, ticket_id),
         *_decision(tx, row),
         *_stock(tx, order_id),
         *(_payment(one) for one in paid),
@@ -94,8 +106,8 @@ def _rows(tx: Tx, table: Table, chosen: ColumnElement[bool]) -> list[Row[Any]]:
     return list(tx.all(select(table).where(chosen).limit(MOST_ROWS)))
 
 
-def _turns(tx: Tx, order: Row[Any], ticket_id: str) -> Iterator[Moment]:
-    mine = (call_log.c.sale_id == order.sale_id) & (call_log.c.ticket_id == ticket_id)
+def _turns(tx: Tx, sale_id: str, ticket_id: str) -> Iterator[Moment]:
+    mine = (call_log.c.sale_id == sale_id) & (call_log.c.ticket_id == ticket_id)
     for row in _rows(tx, call_log, mine):
         yield Moment(
             row.at, "turn", row.event, {"number": row.number, "turn": row.turn, "detail": row.detail or ""}

@@ -26,7 +26,9 @@ REFUND = "refund"  # the kind of outbox effect
 UNDECIDED_FOR = timedelta(hours=24)  # how long unknown callbacks are tried again and suspended money is kept
 
 
-# Made once: making a statement takes longer than sending it. The payments are read once their order is locked.
+# Made once: making a statement takes longer than sending it. The payments are read once their order is locked. Against most races the
+# inbox's unique row and the compare-and-set of payment and order would do without the lock. What they cannot see are changes that
+# leave the state as it is (parts given back: the older sum would overwrite the newer), and rulings on the order's other payments.
 _LOCKED = (
     select(orders)
     .where(

@@ -101,6 +101,58 @@ async def test_an_operator_cancels_an_order_and_its_unit_is_free(house: House) -
     assert (await buyer.ask("GET", f"/orders/{order_id}")).json()["state"] == "cancelled"
 
 
+async def test_an_operator_finds_and_cancels_an_order_that_nobody_decides(house: House) -> None:
+    """The workers are down: the order is found, told and cancelled where it stands, and the lane goes on behind it."""
+    slug, operator, viewer = await house.sale(), await house.operator(), await house.operator("viewer")
+    first, second = await house.buyer(), await house.buyer()
+    order_id, next_id = [(await house.order(one, slug)).json()["order_id"] for one in (first, second)]
+    path = f"/operator/orders/{order_id}"
+
+    async def listed(query: str) -> list[tuple[str, str]]:
+        items = (await viewer.ask("GET", f"/operator/orders?{query}")).json()["items"]
+        return [(one["order_id"], one["state"]) for one in items]
+
+    waiting = [(next_id, "queued"), (order_id, "queued")]
+    assert await listed(f"sale={slug}&state=queued") == waiting
+    assert (
+        await listed(f"order_id={order_id}") == await listed(f"account_id={first.account_id}") == waiting[1:]
+    )
+    assert (
+        await listed(f"sale={slug}&state=queued&payment_id=x")
+        == await listed("state=queued&order_id=x")
+        == []
+    )
+    told = (await operator.ask("GET", path)).json()
+    assert (told["order"]["state"], told["order"]["total"] > 0, told["actions"]) == (
+        "queued",
+        True,
+        ["cancel"],
+    )
+    assert [(one["kind"], one["what"]) for one in told["moments"]] == [("order", "accepted")]
+    assert (told["person"]["email"], told["person"]["name"]) == (first.email, "Kim Minji")
+    assert first.email not in (await viewer.ask("GET", path)).text
+
+    problem(await operator.ask("POST", f"{path}/actions/fulfil", json=REASON), 409, "undecided")
+    problem(await operator.ask("POST", f"{path}/actions/cancel", json={}), 422, "bad_fields")
+    assert await listed(f"order_id={order_id}") == waiting[1:]
+    for _ in range(2):
+        answer = await operator.ask("POST", f"{path}/actions/cancel", json=REASON)
+        assert (answer.status_code, answer.json()["state"], answer.json()["seq"]) == (200, "cancelled", None)
+    assert await acts(operator, order_id) == ["open-person", "cancel-order"]
+    await house.decide(slug)
+    assert await listed(f"sale={slug}&state=queued") == []
+    orders = [
+        (await one.ask("GET", f"/orders/{of}")).json() for one, of in ((first, order_id), (second, next_id))
+    ]
+    assert [(one["state"], one["seq"], one["total"]) for one in orders] == [
+        ("cancelled", None, told["order"]["total"]),
+        ("reserved", 1, told["order"]["total"]),
+    ]
+    told = (await operator.ask("GET", path)).json()
+    letters = [one["detail"] for one in told["moments"] if one["kind"] == "effect"]
+    assert [(one["effect"], one["name"]) for one in letters] == [("mail", "cancelled")]
+
+
 async def test_the_pages_of_an_order_offer_what_may_be_done_and_ask_once_more(house: House) -> None:
     slug, buyer = await house.sale(), await house.buyer()
     operator, viewer = await house.operator(), await house.operator("viewer")

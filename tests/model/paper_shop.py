@@ -48,11 +48,8 @@ class PaperShop(PaperTill):
         known = self.orders.get(entry.order_id)
         if known is None:
             self.seq += 1
-            units = {
-                line.product_id: line.quantity for line in entry.lines if line.product_id in self.stock.items
-            }
-            known = Order(entry.order_id, entry.account_id, entry.pass_jti, units, "rejected", seq=self.seq)
-            known.total = sum(self.stock.items[product].price * n for product, n in units.items())
+            known = self._entered(entry, "rejected")
+            units, known.seq = known.units, self.seq
             known.reason = self._objection(entry)
             if known.reason is None and known.total:
                 known.state, known.hold_ends = "reserved", self.now + HOLD
@@ -62,6 +59,14 @@ class PaperShop(PaperTill):
                 self.stock.sell(known.order_id, units)
             self.orders[known.order_id] = known
         return known.state, known.reason
+
+    def _entered(self, entry: OrderEntry, state: str) -> Order:
+        """The order with what the sale offers of it."""
+        items = self.stock.items
+        units = {line.product_id: line.quantity for line in entry.lines if line.product_id in items}
+        order = Order(entry.order_id, entry.account_id, entry.pass_jti, units, state)
+        order.total = sum(items[product].price * n for product, n in units.items())
+        return order
 
     def _decide_late(self, entry: OrderEntry) -> tuple[str, str | None]:
         payment = self.payments[entry.late or ""]
@@ -116,8 +121,7 @@ class PaperShop(PaperTill):
         order = self.orders.get(order_id)
         if order is None:
             assert queued is not None
-            jti = queued.pass_jti
-            self.orders[order_id] = Order(order_id, queued.account_id, jti, {}, "cancelled")
+            self.orders[order_id] = self._entered(queued, "cancelled")
             return "cancelled"
         if self._suspended(order):
             return "UnderReview"

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 import redis
-from sqlalchemy import select, text
+from sqlalchemy import Connection, event, select, text
 
 from firstcome import wiring
 from firstcome.settings import Settings, inherited_environment
@@ -285,6 +285,31 @@ def test_a_callback_and_a_second_attempt_at_once_keep_one_payment(
         else:
             assert_problem(started, 409, "illegal_move")
     counter.assert_money_and_stock_agree()
+
+
+def test_parts_given_back_at_once_never_count_backwards(counter: Till, gateways: Pair) -> None:
+    """The payment's state stays the same, so that only the order's lock keeps the older news from overwriting the newer."""
+    payment = counter.open_attempt(counter.order())
+    counter.hear("succeeded", payment)
+    counter.hear("refunded", payment, refunded=1_000)
+    older = counter.event("refunded", payment, refunded=2_000)
+    with ThreadPoolExecutor(1) as threads:
+        told: list[Future[httpx.Response]] = []
+
+        def tell_the_older(_connection: Connection) -> None:
+            told.append(threads.submit(gateways[0].tell, older, "older"))
+            eventually(partial(a_lock_is_waited_for, counter), "the older news waits for the newer")
+
+        event.listen(counter.db.engine, "commit", tell_the_older, once=True)
+        assert counter.hear("refunded", payment, refunded=3_000) == "partially_refunded"
+        assert told[0].result().json() == {"verdict": "repeated"}
+    assert counter.payment(payment).refunded == 3_000
+
+
+def a_lock_is_waited_for(till: Till) -> bool:
+    """Whether a transaction waits for a row that another one has locked."""
+    waiting = text("SHOW GLOBAL STATUS LIKE 'Innodb_row_lock_current_waits'")
+    return till.db.read(lambda tx: tx.one(waiting))[1] != "0"
 
 
 # ---------------------------------------------------------------- kill -9 on the way of late money

@@ -34,7 +34,7 @@ async def list_orders(
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> OperatorOrderList:
-    """Decided orders, the newest first; without personal data."""
+    """Orders, the newest first; without personal data. Those that still wait for their decision have the state `queued`."""
     await identity.require_live_operator(request, services, "viewer")
     return await services.threads(
         records.list_orders,

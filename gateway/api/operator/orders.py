@@ -27,6 +27,7 @@ from gateway.services import Services
         "unknown_order",
         "unknown_action",
         "illegal_move",
+        "undecided",
         "under_review",
         "not_stuck",
         "precondition_failed",
@@ -41,7 +42,8 @@ async def act_on_order(
 ) -> OperatorOrderBody:
     """`cancel`, `refund` (all, or `amount`), `retry` (what was given up), `resend-mail` (at most once a minute), `fulfil`, `ship`,
     `deliver`, `accept-return`, `refuse-return`, and for what waits for a look `accept-payment`, `return-payment` and `close-review`.
-    The story of an order names those that make sense now (`actions`).
+    The story of an order names those that make sense now (`actions`); one that still
+    waits for its decision can only be cancelled.
     """
     principal = await identity.require_live_operator(request, services, "operator")
     return await services.threads(steering_orders.act, services, principal, order_id, action, data)

@@ -26,9 +26,13 @@ class HandWords(Figures):
             "cancel": _("Cancel the order"),
         }.get(action, action)
 
-    def hand_meaning(self, action: str) -> str:
-        """What will come of it."""
+    def hand_meaning(self, action: str, state: str) -> str:
+        """What will come of it, for an order in this state."""
         _ = self._gettext
+        if (action, state) == ("cancel", "queued"):
+            return _(
+                "The order is not decided, and will not be: the lane passes over it and goes on with the next. Nothing was held for it. The buyer gets a letter."
+            )
         return {
             "retry": _(
                 "Letters, refunds and cancellations of this order that were given up are tried afresh, at once."

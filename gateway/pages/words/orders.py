@@ -63,6 +63,8 @@ class OrderWords(Figures):
             )
         if order.state in ("expired", "cancelled") and self.money_news(order):
             return _("What was held for it went to the next in line.")
+        if order.state == "cancelled" and order.seq is None:
+            return _("It was cancelled before it was decided. Nothing was held and nothing was charged.")
         return {
             "queued": _(
                 "Orders are decided one by one, in the order in which they came in. This takes a moment."

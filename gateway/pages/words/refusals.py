@@ -30,6 +30,7 @@ class RefusalWords(Figures):
             "unknown_order": _("There is no such order"),
             "unknown_site": _("The waiting room does not know this site"),
             "not_stuck": _("This is not stuck any more"),
+            "undecided": _("This order is not decided yet"),
             "not_over_yet": _("The sale has not ended yet"),
             "no_ticket": _("You have no place in this line"),
             "not_signed_in": _("Please log in first"),
