@@ -19,13 +19,14 @@ from waiting_room.estimate import (
     reach,
     stock_outlook,
 )
-from waiting_room.polling import Outlook, PollLimits, poll_after_ms
+from waiting_room.polling import Outlook, PollLimits, poll_after_ms, poll_after_waiting_ms
 from waiting_room.states import RecordState, TicketState, visible_state
 from waiting_room.window import Phase, Stock, StockState
 
 # While the list of a draw is made, a small crowd asks for its numbers about every 3 s.
 _DRAWING_MS = 30_000
 _IN_LINE = frozenset({TicketState.LOBBY, TicketState.WAITING, TicketState.ALL_HELD})
+_OPENED = (TicketState.WAITING, TicketState.ALL_HELD)
 
 
 class Around(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,30 +125,29 @@ class Scene(msgspec.Struct, frozen=True):
     ) -> Place:
         """The place at `number` with `ahead` before it, at `now_ms` (unix ms); `seen` adds how it came about."""
         around = self.around
-        settled = now_ms >= around.settled_ms
-        shown = self.in_line and settled
+        waiting, settled = around.waiting, now_ms >= around.settled_ms
         expected = None
         if self.in_line:
             expected = self.forecast.estimate(ahead) if settled else _rebuilding(around)
-        asked_as = Outlook(
+        wait_ms = _wait_ms(around, ahead, expected)
+        if self.state in _OPENED:
+            poll_ms = poll_after_waiting_ms(wait_ms, limits, chance)
+        else:
+            asked_as = Outlook(self.state, ahead, waiting, wait_ms, max(0, around.opens_at_ms - now_ms))
+            poll_ms = poll_after_ms(asked_as, limits, chance)
+        shown = self.in_line and settled
+        return Place(  # by position, in the order above: a crowd's polls make one each
             self.state,
-            ahead,
-            around.waiting,
-            _wait_ms(around, ahead, expected),
-            max(0, around.opens_at_ms - now_ms),
-        )
-        return Place(
-            state=self.state,
-            number=number,
-            mark=number if seen is None else seen.mark,
-            phase=around.phase,
-            store_id=around.store_id,
-            poll_after_ms=poll_after_ms(asked_as, limits, chance),
-            stock_outlook=self.reach.outlook(ahead),
-            ahead=ahead if shown else None,
-            position=ahead + 1 if shown else None,
-            waiting=around.waiting if shown else None,
-            estimate=expected,
+            number,
+            number if seen is None else seen.mark,
+            around.phase,
+            around.store_id,
+            poll_ms,
+            self.reach.outlook(ahead),
+            ahead if shown else None,
+            ahead + 1 if shown else None,
+            waiting if shown else None,
+            expected,
             created=seen is not None and seen.created,
             rejoined=seen is not None and seen.rejoined,
         )

@@ -90,7 +90,7 @@ async def render_line(request: AnyRequest, slug: str, problem: Problem | None = 
     goal = onward(request, services, slug)
     values = line_values(services, visitor, sale, place, way, to_site=not goal.endswith("/checkout"))
     answer = page(request, "buyer/line.html", problem=problem, onward=goal, **values)
-    remember_place(request, answer, services, place)
+    remember_place(request, answer, services, place.sale, place.ticket)
     return answer
 
 
@@ -146,15 +146,21 @@ async def _look(services: Services, slug: str, visitor: Visitor, token: str | No
 
 
 def remember_place(
-    request: AnyRequest, answer: Response[Any], services: Services, place: TicketBody, *, begun: bool = False
+    request: AnyRequest,
+    answer: Response[Any],
+    services: Services,
+    slug: str,
+    ticket: str,
+    *,
+    ahead: int | None = None,
 ) -> None:
-    """Let the browser keep its ticket, and at the beginning how many were ahead."""
-    sale = services.snapshot.sale(place.sale)
+    """Let the browser keep its ticket, and at the beginning how many were `ahead`."""
+    sale = services.snapshot.sale(slug)
     life_s = max(3600, int((sale.closes_at - datetime.now(UTC)).total_seconds()) + 3600)
-    if request.cookies.get(cookie_name(services.settings, f"ticket_{sale.sale_id}")) != place.ticket:
-        answer.set_cookie(cookie(services.settings, f"ticket_{sale.sale_id}", place.ticket, life_s))
-    if begun and place.ahead is not None:
-        answer.set_cookie(cookie(services.settings, f"start_{sale.sale_id}", str(place.ahead), life_s))
+    if request.cookies.get(cookie_name(services.settings, f"ticket_{sale.sale_id}")) != ticket:
+        answer.set_cookie(cookie(services.settings, f"ticket_{sale.sale_id}", ticket, life_s))
+    if ahead is not None:
+        answer.set_cookie(cookie(services.settings, f"start_{sale.sale_id}", str(ahead), life_s))
 
 
 # ---------------------------------------------------------------- forms
