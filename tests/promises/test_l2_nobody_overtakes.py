@@ -24,11 +24,6 @@ from waiting_room.ticking import Beat, TickRefusal, TickReply
 from waiting_room.window import Control, SaleSettings, Stock, phase
 
 
-@pytest.fixture
-async def sale(redis_async: Redis) -> OneSale:
-    return await OneSale(redis_async).begin()
-
-
 async def called_numbers(sale: OneSale) -> list[int]:
     return [row.number for row in await sale.room.read_calls(sale.sale_id, 100_000) if row.event == "call"]
 
