@@ -298,6 +298,7 @@ def ticket_body(services: Services, sale: SaleView, holder: Holder, place: Place
         stock_outlook=place.stock_outlook,
         poll_after_ms=place.poll_after_ms,
         as_of=now,
+        outcome=place.outcome,
         number=place.number or None,
         position=place.position,
         ahead=place.ahead,

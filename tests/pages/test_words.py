@@ -14,7 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.pages.language import LOCALES, preferred, same_site, translations, words_in
-from gateway.pages.words import face_of
+from gateway.pages.words import UNBOUGHT, face_of
 from waiting_room.estimate import Reason
 from waiting_room.states import TicketState
 from waiting_room.window import Phase
@@ -133,7 +133,9 @@ def test_money_and_moments_are_written_as_readers_expect() -> None:
 @pytest.mark.parametrize("locale", LOCALES)
 def test_every_state_and_phase_has_words(locale: str) -> None:
     words = words_in(locale)
-    faces = {face_of(state, reason) for state in TicketState for reason in (None, *Reason)}
+    faces = {face_of(state, reason) for state in TicketState for reason in (None, *Reason)} | {UNBOUGHT}
+    assert face_of("done", None, "ended") == UNBOUGHT
+    assert face_of("done", None, "paid") == "done"
     assert faces > set(TicketState)
     assert {face for face, _ in words.headlines()} == faces
     assert {face for face, _ in words.leads()} == faces

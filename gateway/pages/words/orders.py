@@ -77,7 +77,9 @@ class OrderWords(Figures):
             "refunding": _(
                 "The payment provider is giving back what you paid. We send you a mail when it is done."
             ),
-            "refunded": _("Your bank may take a few days to show it. The order is over."),
+            "refunded": _(
+                "Your bank may take a few days to show it. The order is over. Your place in the line was used by it, so you cannot join that line again."
+            ),
             "fulfilling": _(
                 "It is paid and is being made ready for you. We send you a mail when it is on its way."
             ),
