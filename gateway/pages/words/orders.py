@@ -142,6 +142,7 @@ class OrderWords(Figures):
         )
 
     def rejection(self, reason: str | None) -> str:
+        """Why an order was not accepted, said to its buyer."""
         _ = self._gettext
         words = {
             "sold_out": _("What you wanted was sold out just before it was your order's turn."),
@@ -152,3 +153,16 @@ class OrderWords(Figures):
             "account_closed": _("The account has been closed."),
         }.get(reason or "", _("Something went wrong on our side. We are sorry."))
         return words + " " + _("Nothing was charged, and your turn is still open until its time is up.")
+
+    def reject_word(self, reason: str) -> str:
+        """Why an order was not accepted, in a word or two."""
+        _ = self._gettext
+        return {
+            "sold_out": _("sold out"),
+            "over_limit": _("more than one buyer may have"),
+            "pass_used": _("the turn had bought already"),
+            "not_on_sale": _("not offered by the sale"),
+            "bad_address": _("an address that cannot be used"),
+            "account_closed": _("the account was closed"),
+            "failed": _("could not be decided"),
+        }.get(reason, reason)
