@@ -149,6 +149,7 @@ class FactWords(OrderWords, TroubleWords):
     def _release(self, reason: str) -> str:
         _ = self._gettext
         return {
+            "paid": _("paid"),
             "expired": _("not paid in time"),
             "cancelled": _("cancelled"),
             "refunded": _("money given back"),
