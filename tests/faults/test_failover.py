@@ -19,9 +19,8 @@ from firstcome import clients
 from firstcome.doctor import Finding, sentinels
 from firstcome.private_server import dying_with_parent
 from firstcome.servers import PrivateRedis
-from tests.promises.one_sale import OneSale, settings_fields, ticket_of
+from tests.promises.one_sale import OneSale, live_places, settings_fields, ticket_of
 from tests.promises.paper_books import PaperBooks
-from tests.promises.test_l1_one_buyer_one_place import live_places
 from tests.running import eventually, free_ports
 from waiting_room.controller import Controller
 from waiting_room.place import Place
