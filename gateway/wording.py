@@ -83,6 +83,7 @@ def body_of(
         stock_outlook=place.stock_outlook,
         poll_after_ms=place.poll_after_ms,
         as_of=now,
+        outcome=place.outcome if place.state == "done" else None,
         number=place.number or None,
         position=place.position,
         ahead=place.ahead,

@@ -1,6 +1,7 @@
 """What a buyer is told of their place: from the figures that one script answered, pure.
 
-`Sight` is the script's answer (scripts/_shared.lua), `Place` what page and API show.
+`Around` and `Seen` are the script's answer (scripts/_shared.lua), in one object where it is about one ticket; `Place` is what page
+and API show.
 """
 
 from __future__ import annotations
@@ -59,9 +60,9 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     draw: str = ""
 
 
-class Sight(Around, frozen=True, kw_only=True):
-    """A ticket and the sale around it. `number` and `ahead` are None while a draw keeps its places secret; `mark` is the number
-    that the buyer's ticket shall carry.
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """A ticket itself. `number` and `ahead` are None while a draw keeps its places secret; `mark` is the number that the buyer's
+    ticket shall carry.
     """
 
     state: RecordState
@@ -121,7 +122,7 @@ class Scene(msgspec.Struct, frozen=True):
         now_ms: int,
         limits: PollLimits,
         chance: float,
-        seen: Sight | None = None,
+        seen: Seen | None = None,
     ) -> Place:
         """The place at `number` with `ahead` before it, at `now_ms` (unix ms); `seen` adds how it came about."""
         around = self.around
@@ -153,7 +154,7 @@ class Scene(msgspec.Struct, frozen=True):
         )
 
     def secret_place(
-        self, mark: int, now_ms: int, limits: PollLimits, chance: float, seen: Sight | None = None
+        self, mark: int, now_ms: int, limits: PollLimits, chance: float, seen: Seen | None = None
     ) -> Place:
         """The place of a ticket with this `mark` before the draw: it says what holds for everybody, and depends on nothing else."""
         around = self.around
@@ -195,30 +196,30 @@ def scene_of(around: Around) -> Scene:
     )
 
 
-def place_of(sight: Sight, limits: PollLimits, chance: float) -> Place:
-    """The place that a sight shows; `chance` in [0, 1) spreads the polls."""
-    if sight.state is RecordState.WAITING:
-        scene = scene_of(sight)
-        if sight.number is None or sight.ahead is None:
-            return scene.secret_place(sight.mark, sight.now_ms, limits, chance, sight)
-        return scene.place(sight.number, sight.ahead, sight.now_ms, limits, chance, sight)
-    state = visible_state(sight.phase, sight.state)
-    opens_in_ms = max(0, sight.opens_at_ms - sight.now_ms)
-    asked_as = Outlook(state, 0, sight.waiting, _wait_ms(sight, 0, None), opens_in_ms)
+def place_of(scene: Scene, seen: Seen, limits: PollLimits, chance: float) -> Place:
+    """The place of a ticket as it was seen in this scene; `chance` in [0, 1) spreads the polls."""
+    around = scene.around
+    if seen.state is RecordState.WAITING:
+        if seen.number is None or seen.ahead is None:
+            return scene.secret_place(seen.mark, around.now_ms, limits, chance, seen)
+        return scene.place(seen.number, seen.ahead, around.now_ms, limits, chance, seen)
+    state = visible_state(around.phase, seen.state)
+    opens_in_ms = max(0, around.opens_at_ms - around.now_ms)
+    asked_as = Outlook(state, 0, around.waiting, _wait_ms(around, 0, None), opens_in_ms)
     return Place(
         state=state,
-        number=sight.number,
-        mark=sight.mark,
-        phase=sight.phase,
-        store_id=sight.store_id,
+        number=seen.number,
+        mark=seen.mark,
+        phase=around.phase,
+        store_id=around.store_id,
         poll_after_ms=poll_after_ms(asked_as, limits, chance),
-        stock_outlook=stock_outlook(_stock(sight), 0, 0),
-        turn_expires_at_ms=_on_the_wall(sight.turn_ends_ms, sight.clock_ms, sight.now_ms),
-        extended=sight.extended,
-        comeback_until_ms=_on_the_wall(sight.comeback_ends_ms, sight.comeback_ms, sight.now_ms),
-        created=sight.created,
-        rejoined=sight.rejoined,
-        outcome=sight.outcome,
+        stock_outlook=stock_outlook(_stock(around), 0, 0),
+        turn_expires_at_ms=_on_the_wall(seen.turn_ends_ms, around.clock_ms, around.now_ms),
+        extended=seen.extended,
+        comeback_until_ms=_on_the_wall(seen.comeback_ends_ms, around.comeback_ms, around.now_ms),
+        created=seen.created,
+        rejoined=seen.rejoined,
+        outcome=seen.outcome,
     )
 
 

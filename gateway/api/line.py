@@ -208,6 +208,9 @@ async def join(
 ) -> TicketBody:
     """Join the line, or come back to the own place: 201 with a new place, 200 with the one that I hold.
 
+    Who left, lapsed, or whose order ended without a purchase (`outcome: ended`) gets a new number. A place that has bought (`outcome:
+    paid`) is used for good, also when the money has gone back since: 200 with the same `done`.
+
     Where the sale allows `guests`, no session is needed: whoever sends none gets a place of its own, and the `ticket` of the answer
     is all there is to show for it; send it in `Waiting-Room-Ticket` with every further call, a repeated join included. The claim
     needs a session; the place then moves to that account.

@@ -107,7 +107,7 @@ def line_values(
     words = visitor.words
     sentences = dict(words.sentences())
     reason = place.estimate.reason if place.estimate else None
-    face = face_of(place.state, reason.code if reason else None)
+    face = face_of(place.state, reason.code if reason else None, place.outcome)
     key = "title-lobby" if face in ("waiting", "paused") and place.ahead is None else f"title-{face}"
     left = words.time_left(place.turn_expires_at, datetime.now(UTC)) if place.turn_expires_at else ""
     title = sentences[key].replace("{ahead}", words.number(place.ahead or 0)).replace("{left}", left)
