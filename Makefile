@@ -5,7 +5,7 @@ PYTHON ?= $(or $(shell for name in python3 python3.14 python3.13 python3.12 pyth
 	$$name -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$name && break; done),python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-CODE := firstcome firstcome_gate gateway waiting_room workers shop load tests
+CODE := firstcome firstcome_gate gateway rehearsal waiting_room workers shop load tests
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format load bench model chaos pictures clean

@@ -91,13 +91,15 @@ class PrivateMariaDB(PrivateServer):
     readable by its owner alone.
 
     `durable=False` leaves the last second of commits to the operating system, which is enough to survive a kill -9 of the server.
+    `memory_mib` is what it may keep of its pages.
     """
 
     name = "mariadb"
 
-    def __init__(self, folder: Path, *, durable: bool = True) -> None:
+    def __init__(self, folder: Path, *, durable: bool = True, memory_mib: int = 64) -> None:
         super().__init__(folder)
         self.durable = durable
+        self.memory_mib = memory_mib
 
     @staticmethod
     def find() -> str | None:
@@ -160,7 +162,7 @@ class PrivateMariaDB(PrivateServer):
             f"--tmpdir={self._scratch}",
             *("--skip-networking", "--character-set-server=utf8mb4", "--max-connections=400"),
             *(
-                "--innodb-buffer-pool-size=64M",
+                f"--innodb-buffer-pool-size={self.memory_mib}M",
                 f"--innodb-flush-log-at-trx-commit={1 if self.durable else 2}",
             ),
         ]

@@ -10,18 +10,15 @@ import secrets
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from math import ceil
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from gateway.bodies.line import EstimateBody, LineBody, PassBody, ReasonBody, TicketBody
+from gateway.bodies.line import LineBody, PassBody, TicketBody
 from gateway.identity import require_verified
 from gateway.refusals import NotSignedIn
 from gateway.sessions import Principal
 from gateway.views import moment
+from gateway.wording import Holder, Told, tell, ticket_body
 from waiting_room import ticket as tickets
 from waiting_room.challenge import PAUSE_MS, Arrival, Challenge
 from waiting_room.passes import Pass
@@ -30,19 +27,7 @@ from waiting_room.refusals import InvalidToken, NoTicket, RoomUnavailable
 if TYPE_CHECKING:
     from gateway.services import Services
     from gateway.snapshot import SaleView
-    from waiting_room.estimate import Reason
     from waiting_room.place import Place
-
-
-class Holder(msgspec.Struct, frozen=True, gc=False):
-    """Whose place it is: the ticket id, and the ticket that was shown, if a valid one was. `device`: the ticket of a device whose
-    place is to move to this account first.
-    """
-
-    ticket_id: str
-    shown: tickets.Ticket | None = None
-    token: str | None = None
-    device: tickets.Ticket | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +47,7 @@ async def join(
     principal: Principal | None,
     ticket_token: str | None = None,
     knock: Knock | None = None,
-) -> tuple[TicketBody, bool]:
+) -> tuple[Told, bool]:
     """A place in the line, and whether it is a new one. A ticket of before a loss brings its place back.
 
     Where the sale allows guests, the place is the device's while no verified account asks for it.
@@ -76,7 +61,7 @@ async def join(
     arrival = _arrival(services, sale, holder, knock)
     lot = services.draws.lot(sale, holder.ticket_id)
     place = await services.room.join(sale.sale_id, holder.ticket_id, holder.shown, arrival, lot=lot)
-    return ticket_body(services, sale, holder, place), place.created
+    return tell(services, sale, holder, place), place.created
 
 
 async def pause(
@@ -104,9 +89,7 @@ async def challenge(services: Services, slug: str) -> Challenge:
     return services.challenges.make(sale.sale_id, time.time_ns() // 1_000_000)
 
 
-async def poll(
-    services: Services, slug: str, principal: Principal | None, ticket_token: str | None
-) -> TicketBody:
+async def poll(services: Services, slug: str, principal: Principal | None, ticket_token: str | None) -> Told:
     """My place, by account or by ticket alone: told by this process if it knows that the ticket waits, else by the room.
 
     Raises UnknownSale, NoTicket, TooManyPolls or RoomUnavailable.
@@ -119,7 +102,7 @@ async def poll(
     place = services.digests.place(holder.shown) if holder.shown else None
     if place is None:
         place = await _ask_room(services, sale, holder)
-    return ticket_body(services, sale, holder, place)
+    return tell(services, sale, holder, place)
 
 
 async def look(
@@ -285,59 +268,3 @@ def _read(services: Services, sale: SaleView, token: str | None) -> tickets.Tick
         return services.ticket_reader.read(token, sale.sale_id)
     except InvalidToken:
         return None
-
-
-def ticket_body(services: Services, sale: SaleView, holder: Holder, place: Place) -> TicketBody:
-    """The answer to whoever holds this place. A ticket that still says the truth is handed back as it is."""
-    now = datetime.now(UTC)
-    return TicketBody(
-        ticket_id=holder.ticket_id,
-        ticket=_token(services, sale, holder, place),
-        sale=sale.slug,
-        state=place.state,
-        stock_outlook=place.stock_outlook,
-        poll_after_ms=place.poll_after_ms,
-        as_of=now,
-        number=place.number or None,
-        position=place.position,
-        ahead=place.ahead,
-        waiting=place.waiting,
-        estimate=_estimate(place),
-        be_back_by=_be_back_by(place, now),
-        turn_expires_at=moment(place.turn_expires_at_ms),
-        extended=place.extended or None,
-        draw_receipt=services.draws.receipt(sale, holder.ticket_id, place),
-        message=services.snapshot.message(sale),
-    )
-
-
-def _token(services: Services, sale: SaleView, holder: Holder, place: Place) -> str:
-    shown = holder.shown
-    if holder.token and shown and (shown.number, shown.store_id) == (place.mark, place.store_id):
-        return holder.token
-    fresh = tickets.Ticket(sale.sale_id, holder.ticket_id, place.mark, place.store_id)
-    return tickets.issue(fresh, sale.ticket_key_id, services.ticket_keys)
-
-
-def _estimate(place: Place) -> EstimateBody | None:
-    if place.estimate is None:
-        return None
-    found = place.estimate
-    reason = None
-    if found.reason is not None:
-        reason = _reason(found.reason, found.reason_at_ms or int(time.time()) * 1000)
-    return EstimateBody(low_s=found.low_s, high_s=found.high_s, reason=reason)
-
-
-@lru_cache(maxsize=1024)  # the same few for everybody in line
-def _reason(code: Reason, at_ms: int) -> ReasonBody:
-    return ReasonBody(code=code, at=moment(at_ms))
-
-
-def _be_back_by(place: Place, now: datetime) -> datetime | None:
-    """Until when one may stay away: the end of the come-back time, or the soonest that the turn may come."""
-    if place.comeback_until_ms is not None:
-        return moment(place.comeback_until_ms)
-    if place.estimate is None or place.estimate.low_s is None:
-        return None
-    return now + timedelta(seconds=place.estimate.low_s)

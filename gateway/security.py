@@ -1,7 +1,8 @@
 """One thin ASGI layer around the whole application: what every request and every answer needs, and nothing else.
 
 Requests: forwarded addresses are believed from trusted proxies only; headers by which another server would introduce a user are
-dropped, whoever sends them. Answers: security headers with a strict content policy, `no-store` where nobody has said otherwise.
+dropped, whoever sends them. Answers: security headers with a strict content policy (a crowd's JSON: those that mean something
+for data), `no-store` where nobody has said otherwise.
 Every request is counted and timed. Written as plain ASGI because the hot paths pay for it.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from gateway.plain import Answer, Header, Receive, Scope
+from gateway.plain import NO_STORE, Answer, Header, Receive, Scope
 from gateway.problem_answers import problem_answer
 
 if TYPE_CHECKING:
@@ -47,6 +48,10 @@ _FORWARDED = frozenset(
         b"x-real-ip",
     }
 )
+# What is said of JSON that nobody may take for a document; the other headers are about pages, their scripts, frames and forms.
+_OF_DATA = frozenset(
+    {b"x-content-type-options", b"cross-origin-resource-policy", b"strict-transport-security"}
+)
 _PUBLIC = ("/static/",)
 # Proxies ask it with the method of whoever knocks.
 GATE = "/gate/verify"
@@ -75,6 +80,7 @@ class Layer:
         self._metrics = metrics
         self._proxies = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
         self._headers = _security_headers(settings.secure, origins)
+        self._data_headers = [header for header in self._headers if header[0] in _OF_DATA]
         self._trusted: dict[str, bool] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -139,12 +145,12 @@ class Layer:
         self._metrics.count(self._routes[last], method, status, time.perf_counter() - begun)
 
     def _dress(self, given: tuple[Header, ...]) -> tuple[Header, ...]:
-        """The security headers that are not given already; remembered, since the crowd's answers are all alike."""
+        """The security headers of data that are not given already; remembered, since the crowd's answers are all alike."""
         names = tuple([name for name, _ in given])
         dress = self._dressed.get(names)
         if dress is None:
-            complete = self._complete(CROWD_PATH, given)
-            dress = self._dressed[names] = tuple(complete[len(given) :])
+            wanted = [*self._data_headers, NO_STORE]
+            dress = self._dressed[names] = tuple(header for header in wanted if header[0] not in names)
         return dress
 
     # ------------------------------------------------------------ requests

@@ -22,7 +22,7 @@ import structlog
 
 from gateway import views
 from gateway.bodies.line import LineBody
-from gateway.bodies.sales import MessageBody, ProductBody, ProductList, SaleBody, SaleList
+from gateway.bodies.sales import ProductBody, ProductList, SaleBody, SaleList
 from gateway.refusals import SnapshotStale, UnknownProduct, UnknownSale
 from shop.catalogue.products import Catalogue, read_catalogue
 from shop.errors import ShopError
@@ -272,10 +272,6 @@ class Snapshot:
     def states(self) -> Sequence[LineState]:
         """Every line that is known now."""
         return [view.state for view in self._lines.values()]
-
-    def message(self, sale: Sale) -> MessageBody | None:
-        """The operator's words to those who wait in this sale."""
-        return views.message_of(sale.message_ko, sale.message_en)
 
     def catalogue(self) -> Catalogue:
         """The catalogue as it was read. Raises SnapshotStale."""

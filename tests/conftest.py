@@ -21,7 +21,8 @@ from sqlalchemy import create_engine, text
 from firstcome import clients
 from firstcome.servers import EmbeddedRedis, PrivateMariaDB, PrivateRedis, ServerFault, create_database
 from firstcome.settings import Settings
-from shop.storage.database import Database, normal_url
+from shop.storage.database import Database
+from shop.storage.engine import normal_url
 from shop.storage.migrate import migrate
 from shop.storage.tables import metadata
 from tests.running import RunningDemo

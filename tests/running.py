@@ -7,6 +7,7 @@ database. Processes are found by their command line, so that fault tests can end
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -23,6 +24,7 @@ import psutil
 from sqlalchemy import select, update
 
 from firstcome import demo_data
+from firstcome.private_server import dying_with_parent
 from firstcome.settings import DEMO_FILE, load_settings
 from load.books import Books, read_books
 from shop.storage.database import Database
@@ -34,13 +36,17 @@ DEMO_PASSWORD = "demo-buyer-pass"
 OPERATOR = ("operator@example.test", "demo-operator-pass")
 
 
+# Below those that systems give to outgoing connections: a port that is free now would else be somebody's by chance a moment later.
+PORTS = range(10_000, 32_000)
+
+
 def free_ports() -> int:
     """A port P such that P and P + 1 are free just now."""
     while True:
+        port = random.SystemRandom().choice(PORTS)
         with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port = int(first.getsockname()[1])
             try:
+                first.bind(("127.0.0.1", port))
                 second.bind(("127.0.0.1", port + 1))
             except OSError:
                 continue
@@ -58,7 +64,7 @@ def eventually(look: Callable[[], T | None], what: str, timeout_s: float = 10.0)
 
 
 class RunningDemo:
-    """`firstcome demo` in a folder of its own. `url` is its address once `start` has returned."""
+    """`firstcome demo` in a folder of its own. `url` is its address once `start` has returned. It ends with whoever started it."""
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
@@ -75,7 +81,7 @@ class RunningDemo:
         own = {"FIRSTCOME_PORT": str(self.port), "FIRSTCOME_DATA_DIR": str(self.folder)}
         return {**os.environ, **own, **self._settings}
 
-    def start(self, timeout_s: float = 60) -> RunningDemo:
+    def start(self, timeout_s: float = 90) -> RunningDemo:
         """Start and wait for the READY line."""
         self.process = subprocess.Popen(
             [sys.executable, "-m", "firstcome", "demo"],
@@ -84,6 +90,7 @@ class RunningDemo:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=dying_with_parent(),
         )
         assert self.process.stdout
         self.output = []
@@ -198,7 +205,7 @@ class RunningDemo:
                 line = answer.json() if answer.status_code == 200 else {}
                 return (line.get("phase") == "open" and line.get("hold") is None) or None
 
-            eventually(takes_joins, f"{slug} is open", 15)
+            eventually(takes_joins, f"{slug} is open", 40)
         return slug, product
 
     def buyer_by_token(self, access_token: str) -> Buyer:
@@ -229,7 +236,7 @@ class Buyer:
         """The own place."""
         return _body(self.client.get(f"/api/v1/sales/{sale}/ticket"), 200)
 
-    def await_call(self, sale: str, timeout_s: float = 15) -> dict[str, Any]:
+    def await_call(self, sale: str, timeout_s: float = 40) -> dict[str, Any]:
         """Poll until called."""
 
         def called() -> dict[str, Any] | None:
@@ -260,7 +267,7 @@ class Buyer:
         )
         return _body(answer, 202)
 
-    def await_order(self, order_id: str, *states: str, timeout_s: float = 15) -> dict[str, Any]:
+    def await_order(self, order_id: str, *states: str, timeout_s: float = 40) -> dict[str, Any]:
         """Poll the order until it is in one of `states`; a lost connection and 503 are asked again."""
 
         def reached() -> dict[str, Any] | None:

@@ -73,6 +73,10 @@ class Collector:
 
     async def ask(self, script: str, keys: Sequence[Key], args: Sequence[Argument]) -> Any:
         """Keys that are bytes travel as they are. Raises RoomUnavailable (or what `refuse` makes) when Redis does not answer in time, or too much waits already."""
+        return await self.submit(script, keys, args)
+
+    def submit(self, script: str, keys: Sequence[Key], args: Sequence[Argument]) -> asyncio.Future[Any]:
+        """As `ask`, for who waits in another way; that too much waits already is raised at once."""
         if len(self._pending) >= MOST_PENDING:
             raise self._refusal("too many requests wait for the line's store")
         loop = asyncio.get_running_loop()
@@ -81,7 +85,7 @@ class Collector:
         if not self._flush_due:
             self._flush_due = True
             loop.call_soon(self._flush)
-        return await call.answer
+        return call.answer
 
     def _flush(self) -> None:
         self._flush_due = False
@@ -132,7 +136,7 @@ class Collector:
         pipeline = self._client.pipeline(transaction=False)
         for call in batch:
             sha = self._shas.get(call.script) or self._sha(call.script)
-            keys = call.keys if isinstance(call.keys[0], bytes) else _wire(tuple(call.keys))
+            keys = call.keys if isinstance(call.keys[0], bytes) else wire(tuple(call.keys))
             pipeline.evalsha(sha, len(keys), *keys, *call.args)
         return await pipeline.execute(raise_on_error=False)
 
@@ -160,7 +164,7 @@ class Collector:
 
 
 @lru_cache(maxsize=1024)
-def _wire(keys: tuple[Key, ...]) -> tuple[bytes, ...]:
+def wire(keys: tuple[Key, ...]) -> tuple[bytes, ...]:
     """The same few keys travel with every call: encoding them each time would cost more than everything else about it."""
     return tuple(key.encode() if isinstance(key, str) else key for key in keys)
 

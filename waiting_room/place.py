@@ -1,6 +1,7 @@
 """What a buyer is told of their place: from the figures that one script answered, pure.
 
-`Sight` is the script's answer (scripts/_shared.lua), `Place` what page and API show.
+`Around` and `Seen` are the script's answer (scripts/_shared.lua), in one object where it is about one ticket; `Place` is what page
+and API show.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from waiting_room.estimate import (
     reach,
     stock_outlook,
 )
-from waiting_room.polling import Outlook, PollLimits, poll_after_ms
+from waiting_room.polling import Outlook, PollLimits, poll_after_ms, poll_after_waiting_ms
 from waiting_room.states import RecordState, TicketState, visible_state
 from waiting_room.window import Phase, Stock, StockState
 
 # While the list of a draw is made, a small crowd asks for its numbers about every 3 s.
 _DRAWING_MS = 30_000
 _IN_LINE = frozenset({TicketState.LOBBY, TicketState.WAITING, TicketState.ALL_HELD})
+_OPENED = (TicketState.WAITING, TicketState.ALL_HELD)
 
 
 class Around(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,9 +60,9 @@ class Around(msgspec.Struct, frozen=True, kw_only=True):
     draw: str = ""
 
 
-class Sight(Around, frozen=True, kw_only=True):
-    """A ticket and the sale around it. `number` and `ahead` are None while a draw keeps its places secret; `mark` is the number
-    that the buyer's ticket shall carry.
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """A ticket itself. `number` and `ahead` are None while a draw keeps its places secret; `mark` is the number that the buyer's
+    ticket shall carry.
     """
 
     state: RecordState
@@ -120,40 +122,39 @@ class Scene(msgspec.Struct, frozen=True):
         now_ms: int,
         limits: PollLimits,
         chance: float,
-        seen: Sight | None = None,
+        seen: Seen | None = None,
     ) -> Place:
         """The place at `number` with `ahead` before it, at `now_ms` (unix ms); `seen` adds how it came about."""
         around = self.around
-        settled = now_ms >= around.settled_ms
-        shown = self.in_line and settled
+        waiting, settled = around.waiting, now_ms >= around.settled_ms
         expected = None
         if self.in_line:
             expected = self.forecast.estimate(ahead) if settled else _rebuilding(around)
-        asked_as = Outlook(
+        wait_ms = _wait_ms(around, ahead, expected)
+        if self.state in _OPENED:
+            poll_ms = poll_after_waiting_ms(wait_ms, limits, chance)
+        else:
+            asked_as = Outlook(self.state, ahead, waiting, wait_ms, max(0, around.opens_at_ms - now_ms))
+            poll_ms = poll_after_ms(asked_as, limits, chance)
+        shown = self.in_line and settled
+        return Place(  # by position, in the order above: a crowd's polls make one each
             self.state,
-            ahead,
-            around.waiting,
-            _wait_ms(around, ahead, expected),
-            max(0, around.opens_at_ms - now_ms),
-        )
-        return Place(
-            state=self.state,
-            number=number,
-            mark=number if seen is None else seen.mark,
-            phase=around.phase,
-            store_id=around.store_id,
-            poll_after_ms=poll_after_ms(asked_as, limits, chance),
-            stock_outlook=self.reach.outlook(ahead),
-            ahead=ahead if shown else None,
-            position=ahead + 1 if shown else None,
-            waiting=around.waiting if shown else None,
-            estimate=expected,
+            number,
+            number if seen is None else seen.mark,
+            around.phase,
+            around.store_id,
+            poll_ms,
+            self.reach.outlook(ahead),
+            ahead if shown else None,
+            ahead + 1 if shown else None,
+            waiting if shown else None,
+            expected,
             created=seen is not None and seen.created,
             rejoined=seen is not None and seen.rejoined,
         )
 
     def secret_place(
-        self, mark: int, now_ms: int, limits: PollLimits, chance: float, seen: Sight | None = None
+        self, mark: int, now_ms: int, limits: PollLimits, chance: float, seen: Seen | None = None
     ) -> Place:
         """The place of a ticket with this `mark` before the draw: it says what holds for everybody, and depends on nothing else."""
         around = self.around
@@ -195,30 +196,30 @@ def scene_of(around: Around) -> Scene:
     )
 
 
-def place_of(sight: Sight, limits: PollLimits, chance: float) -> Place:
-    """The place that a sight shows; `chance` in [0, 1) spreads the polls."""
-    if sight.state is RecordState.WAITING:
-        scene = scene_of(sight)
-        if sight.number is None or sight.ahead is None:
-            return scene.secret_place(sight.mark, sight.now_ms, limits, chance, sight)
-        return scene.place(sight.number, sight.ahead, sight.now_ms, limits, chance, sight)
-    state = visible_state(sight.phase, sight.state)
-    opens_in_ms = max(0, sight.opens_at_ms - sight.now_ms)
-    asked_as = Outlook(state, 0, sight.waiting, _wait_ms(sight, 0, None), opens_in_ms)
+def place_of(scene: Scene, seen: Seen, limits: PollLimits, chance: float) -> Place:
+    """The place of a ticket as it was seen in this scene; `chance` in [0, 1) spreads the polls."""
+    around = scene.around
+    if seen.state is RecordState.WAITING:
+        if seen.number is None or seen.ahead is None:
+            return scene.secret_place(seen.mark, around.now_ms, limits, chance, seen)
+        return scene.place(seen.number, seen.ahead, around.now_ms, limits, chance, seen)
+    state = visible_state(around.phase, seen.state)
+    opens_in_ms = max(0, around.opens_at_ms - around.now_ms)
+    asked_as = Outlook(state, 0, around.waiting, _wait_ms(around, 0, None), opens_in_ms)
     return Place(
         state=state,
-        number=sight.number,
-        mark=sight.mark,
-        phase=sight.phase,
-        store_id=sight.store_id,
+        number=seen.number,
+        mark=seen.mark,
+        phase=around.phase,
+        store_id=around.store_id,
         poll_after_ms=poll_after_ms(asked_as, limits, chance),
-        stock_outlook=stock_outlook(_stock(sight), 0, 0),
-        turn_expires_at_ms=_on_the_wall(sight.turn_ends_ms, sight.clock_ms, sight.now_ms),
-        extended=sight.extended,
-        comeback_until_ms=_on_the_wall(sight.comeback_ends_ms, sight.comeback_ms, sight.now_ms),
-        created=sight.created,
-        rejoined=sight.rejoined,
-        outcome=sight.outcome,
+        stock_outlook=stock_outlook(_stock(around), 0, 0),
+        turn_expires_at_ms=_on_the_wall(seen.turn_ends_ms, around.clock_ms, around.now_ms),
+        extended=seen.extended,
+        comeback_until_ms=_on_the_wall(seen.comeback_ends_ms, around.comeback_ms, around.now_ms),
+        created=seen.created,
+        rejoined=seen.rejoined,
+        outcome=seen.outcome,
     )
 
 

@@ -40,8 +40,19 @@ def poll_after_ms(outlook: Outlook, limits: PollLimits, chance: float) -> int:
     """
     if outlook.state is TicketState.LOBBY and outlook.opens_in_ms > 0:
         return _in_lobby(outlook, limits, chance)
-    wanted = _interval(outlook, limits) * (1 - _JITTER / 2 + _JITTER * chance)
-    return int(min(limits.ceiling_ms, max(limits.floor_ms, wanted)))
+    return _spread(_interval(outlook, limits), limits, chance)
+
+
+def poll_after_waiting_ms(wait_ms: int | None, limits: PollLimits, chance: float) -> int:
+    """As `poll_after_ms`, for who is in a line that has opened."""
+    return _spread(_share_of(wait_ms, limits), limits, chance)
+
+
+def _spread(interval_ms: float, limits: PollLimits, chance: float) -> int:
+    wanted = interval_ms * (1 - _JITTER / 2 + _JITTER * chance)
+    if wanted >= limits.ceiling_ms:
+        return limits.ceiling_ms
+    return int(wanted) if wanted > limits.floor_ms else limits.floor_ms
 
 
 def _interval(outlook: Outlook, limits: PollLimits) -> float:
@@ -51,10 +62,13 @@ def _interval(outlook: Outlook, limits: PollLimits) -> float:
         case TicketState.ADMITTED:
             return limits.ceiling_ms / 3
         case TicketState.WAITING | TicketState.ALL_HELD | TicketState.LOBBY:
-            unknown = limits.ceiling_ms / 3
-            return unknown if outlook.wait_ms is None else outlook.wait_ms / SHARE_OF_WAIT
+            return _share_of(outlook.wait_ms, limits)
         case _:
             return limits.ceiling_ms
+
+
+def _share_of(wait_ms: int | None, limits: PollLimits) -> float:
+    return limits.ceiling_ms / 3 if wait_ms is None else wait_ms / SHARE_OF_WAIT
 
 
 def _in_lobby(outlook: Outlook, limits: PollLimits, chance: float) -> int:

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 import structlog
@@ -24,10 +24,11 @@ from waiting_room.books import DrawBook
 from waiting_room.challenge import PAUSE_MS, Arrival
 from waiting_room.collector import Argument, Collector, unavailable
 from waiting_room.digest import Digest, News
+from waiting_room.joining import Joining
 from waiting_room.keys import SaleKeys
 from waiting_room.line_state import LineReply, LineState, line_state
 from waiting_room.oversight import Oversight
-from waiting_room.place import Place, Sight, place_of
+from waiting_room.place import Around, Place, Seen, place_of, scene_of
 from waiting_room.polling import PollLimits
 from waiting_room.recovery import Loss, Served, turns_before
 from waiting_room.refusals import (
@@ -83,7 +84,7 @@ class _Record(msgspec.Struct, frozen=True):
 
 class _ClaimReply(msgspec.Struct, frozen=True):
     record: _Record | None = None
-    early: Sight | None = None
+    early: msgspec.Raw = msgspec.Raw()
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +120,7 @@ class Room:
         self._within_s = within_s
         self._chance = chance
         self._scripts = Collector(client, within_s=within_s, source=source)
+        self._joining = Joining(self._scripts)
 
     # ------------------------------------------------------------ buyers
 
@@ -139,11 +141,17 @@ class Room:
 
         Raises TooEarly, LineClosed, SoldOut, ChallengeRequired (they use up no number), RoomUnavailable.
         """
-        keys, args = _at_the_door(sale_id, arrival)
-        reply = await self._scripts.run(
-            "join", (*_keys(sale_id)[:18], *keys), (ticket_id, *_shown(shown), lot, *args)
+        door, args = _at_the_door(sale_id, arrival)
+        told = await self._joining.join(
+            sale_id, _keys(sale_id)[:18], door, (ticket_id, *_shown(shown), lot, *args)
         )
-        return self._place(_granted(reply))
+        if told.answer.startswith("failed"):
+            log.error("join_failed", sale_id=sale_id, ticket_id=ticket_id, fault=told.answer)
+            raise unavailable("the line's store refused a step")
+        seen = _granted(told.answer)
+        if told.scene is None:
+            raise ValueError("a place was told without the sale around it")
+        return place_of(told.scene, msgspec.json.decode(seen, type=Seen), self._polls, self._chance())
 
     async def look(
         self, sale_id: str, ticket_id: str, shown: Ticket | None = None, *, lot: str = ""
@@ -186,7 +194,7 @@ class Room:
         reply = await self._ask("claim", sale_id, 12, ticket_id, account_id, kid)
         answer = msgspec.json.decode(reply, type=_ClaimReply)
         if answer.record is None:
-            place = place_of(cast(Sight, answer.early), self._polls, self._chance())
+            place = self._place(bytes(answer.early))
             raise NotCalledYet(retry_after_s=math.ceil(place.poll_after_ms / 1000))
         taken = answer.record
         return Claim(taken.jti, taken.iat, taken.exp, taken.kid, taken.turn, taken.account_id)
@@ -296,8 +304,9 @@ class Room:
 
     # ------------------------------------------------------------ how
 
-    def _place(self, reply: str) -> Place:
-        return place_of(msgspec.json.decode(reply, type=Sight), self._polls, self._chance())
+    def _place(self, reply: str | bytes) -> Place:
+        scene = scene_of(msgspec.json.decode(reply, type=Around))
+        return place_of(scene, msgspec.json.decode(reply, type=Seen), self._polls, self._chance())
 
     async def _ask(self, script: str, sale_id: str, keys: int, *args: Argument, word: str = "") -> str:
         """The script's answer when it is JSON or the expected word; every other word is a refusal."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import structlog
 
 from shop.errors import Unavailable
@@ -17,7 +19,8 @@ EFFECTS_A_JOB = 10
 def deliver(runtime: Runtime) -> None:
     """Carry out up to `EFFECTS_A_JOB` effects. Without a database nothing happens: the sweeper rings again."""
     try:
-        done = deliver_due(runtime.db, runtime.vault, runtime.effects, limit=EFFECTS_A_JOB)
+        lease = timedelta(seconds=runtime.lease_s)
+        done = deliver_due(runtime.db, runtime.vault, runtime.effects, limit=EFFECTS_A_JOB, lease=lease)
     except Unavailable as away:
         log.warning("outbox_waits", what=away.what)
         return

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from redis import Redis
 
-from shop.mail.effects import Effect
+from shop.mail.effects import LEASE, Effect
 from shop.payments.providers import Providers
 from shop.storage.database import Database
 from shop.vault import Vault
@@ -25,6 +25,7 @@ class Runtime:
     does, so that a forked work-horse makes connections of its own. `db` has `wait_timeout_s=10`: the server ends a drainer that
     was stopped. `effects` carries out each kind of outbox row,
     `providers` are asked before a hold ends. A visit to a lane takes `slice_s` at most, and waits `linger_s` for the next order.
+    `lease_s` after a worker has died, another one carries out what it had in hand.
     """
 
     db: Database
@@ -38,6 +39,7 @@ class Runtime:
     batch_ms: float = 50.0
     batch_max: int = 500
     sweep_s: float = 2.0
+    lease_s: float = LEASE.total_seconds()
     lanes: LaneReader = field(init=False)
     doorbell: Doorbell = field(init=False)
 

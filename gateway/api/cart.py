@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from litestar import Request, delete, get, put
@@ -21,7 +22,7 @@ AnyRequest = Request[Any, Any, Any]
 @get("/cart", tags=["catalogue"], sync_to_thread=True, responses=refuses(*MINE))
 def read_cart(request: AnyRequest, services: NamedDependency[Services]) -> CartBody:
     """What I mean to buy."""
-    return _cart(services, identity.require_live(services, identity.require_buyer(request)).subject_id)
+    return _shown(cart.read_cart(services.db, _buyer(request, services)))
 
 
 @put(
@@ -40,9 +41,7 @@ def put_item(
     services: NamedDependency[Services],
 ) -> CartBody:
     """Have exactly so many of this product in the cart."""
-    account_id = identity.require_live(services, identity.require_buyer(request)).subject_id
-    cart.put_item(services.db, account_id, product_id, data.quantity)
-    return _cart(services, account_id)
+    return _shown(cart.put_item(services.db, _buyer(request, services), product_id, data.quantity))
 
 
 @delete(
@@ -56,12 +55,14 @@ def remove_item(
     product_id: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
 ) -> CartBody:
     """Have none of this product in the cart."""
-    account_id = identity.require_live(services, identity.require_buyer(request)).subject_id
-    cart.remove_item(services.db, account_id, product_id)
-    return _cart(services, account_id)
+    return _shown(cart.remove_item(services.db, _buyer(request, services), product_id))
 
 
-def _cart(services: Services, account_id: str) -> CartBody:
+def _buyer(request: AnyRequest, services: Services) -> str:
+    return identity.require_live(services, identity.require_buyer(request)).subject_id
+
+
+def _shown(items: Sequence[cart.CartItem]) -> CartBody:
     return CartBody(
         items=[
             CartItemBody(
@@ -72,7 +73,7 @@ def _cart(services: Services, account_id: str) -> CartBody:
                 currency=item.currency,
                 image=item.image,
             )
-            for item in cart.read_cart(services.db, account_id)
+            for item in items
         ]
     )
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import msgspec
 from litestar import HttpMethod, Request, Response, delete, get, post, put, route
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
@@ -38,6 +37,7 @@ from gateway.problem_answers import problem_answer
 from gateway.refusals import GatewayRefused, NotSignedIn, UnknownSale, WrongRole
 from gateway.services import Services
 from gateway.sessions import Principal
+from gateway.wording import Told
 from waiting_room.challenge import Challenge
 
 AnyRequest = Request[Any, Any, Any]
@@ -63,7 +63,7 @@ _OPEN: tuple[Header, ...] = (
     (b"cross-origin-resource-policy", b"cross-origin"),
 )
 _PUBLIC: Header = (b"cache-control", b"public, max-age=1")
-_encode = msgspec.json.Encoder().encode
+_PERSONAL: tuple[Header, ...] = (JSON, NO_STORE)
 
 _PLACE = ("unknown_sale", "no_ticket", "two_identities", "room_unavailable", "unavailable")
 
@@ -123,18 +123,18 @@ async def answer_poll(services: Services, slug: str, scope: Scope, _receive: Rec
     kept = given.get(cookie_name)
     bearer = text_of(headers, b"authorization")
     principal = _who(services, bearer, given, shown or kept) if bearer is not None or given else None
-    body = await line.poll(services, slug, principal, shown or kept)
+    told = await line.poll(services, slug, principal, shown or kept)
     in_browser = shown is None and (kept is not None or (principal is not None and principal.via == "cookie"))
-    keep = cookie_name if in_browser and body.ticket != kept else None
-    return _place(services, 200, body, keep)
+    keep = cookie_name if in_browser and told.ticket != kept else None
+    return _place(services, 200, told, keep)
 
 
-def _place(services: Services, status: int, body: TicketBody, cookie_name: str | None) -> Answer:
+def _place(services: Services, status: int, told: Told, cookie_name: str | None) -> Answer:
     """The answer to whoever asked for a place; a browser is to keep the ticket as this cookie."""
     if cookie_name is None:
-        return Answer(status, (JSON, NO_STORE), _encode(body))
-    fresh = set_cookie(_ticket_cookie(services, cookie_name, body.ticket))
-    return Answer(status, (JSON, NO_STORE, (b"set-cookie", fresh)), _encode(body))
+        return Answer(status, _PERSONAL, told.encoded)
+    fresh = set_cookie(_ticket_cookie(services, cookie_name, told.ticket))
+    return Answer(status, (*_PERSONAL, (b"set-cookie", fresh)), told.encoded)
 
 
 def _who(
@@ -185,9 +185,9 @@ async def answer_join(services: Services, slug: str, scope: Scope, _receive: Rec
     shown = text_of(headers, _TICKET) or given.get(name)
     device = device_in(services.settings, given)
     knock = line.Knock(address_of(scope), text_of(headers, _PROOF) or "", device)
-    body, created = await line.join(services, slug, principal, shown, knock)
+    told, created = await line.join(services, slug, principal, shown, knock)
     in_browser = principal.via == "cookie" if principal is not None else bool(device)
-    return _place(services, 201 if created else 200, body, name if in_browser else None)
+    return _place(services, 201 if created else 200, told, name if in_browser else None)
 
 
 @put(
@@ -207,6 +207,9 @@ async def join(
     proof: ProofHeader = None,
 ) -> TicketBody:
     """Join the line, or come back to the own place: 201 with a new place, 200 with the one that I hold.
+
+    Who left, lapsed, or whose order ended without a purchase (`outcome: ended`) gets a new number. A place that has bought (`outcome:
+    paid`) is used for good, also when the money has gone back since: 200 with the same `done`.
 
     Where the sale allows `guests`, no session is needed: whoever sends none gets a place of its own, and the `ticket` of the answer
     is all there is to show for it; send it in `Waiting-Room-Ticket` with every further call, a repeated join included. The claim

@@ -65,7 +65,9 @@ class EstimateBody(Body, frozen=True):
 
 
 class TicketBody(Body, frozen=True):
-    """My place in the line."""
+    """My place in the line. `outcome` of one that is `done`: `paid`, and it is used for good, whatever becomes of the purchase later;
+    or `ended` without a purchase, and joining again gives a new number.
+    """
 
     ticket_id: str
     ticket: str
@@ -74,6 +76,7 @@ class TicketBody(Body, frozen=True):
     stock_outlook: str
     poll_after_ms: int
     as_of: datetime
+    outcome: str | None = None
     number: int | None = None
     position: int | None = None
     ahead: int | None = None

@@ -174,7 +174,7 @@ async def join(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
         )  # a place without anything to hold it by would be lost at once
     knock = line.Knock(client_of(request), form["challenge"], device)
     try:
-        body, _ = await line.join(services, sale, principal, ticket_token(request, services, sale), knock)
+        told, _ = await line.join(services, sale, principal, ticket_token(request, services, sale), knock)
     except NotSignedIn:
         return see_other(f"/login?next=/sales/{sale}")
     except NotVerified:
@@ -184,7 +184,7 @@ async def join(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
     except REFUSALS as error:
         return render_sale(request, visitor, sale, problem_from(error))
     answer = see_other(f"/sales/{sale}/line")
-    remember_place(request, answer, services, body, begun=True)
+    remember_place(request, answer, services, sale, told.ticket, ahead=told.ahead)
     return answer
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
@@ -89,7 +90,7 @@ async def render_line(request: AnyRequest, slug: str, problem: Problem | None = 
     goal = onward(request, services, slug)
     values = line_values(services, visitor, sale, place, way, to_site=not goal.endswith("/checkout"))
     answer = page(request, "buyer/line.html", problem=problem, onward=goal, **values)
-    remember_place(request, answer, services, place)
+    remember_place(request, answer, services, place.sale, place.ticket)
     return answer
 
 
@@ -106,7 +107,7 @@ def line_values(
     words = visitor.words
     sentences = dict(words.sentences())
     reason = place.estimate.reason if place.estimate else None
-    face = face_of(place.state, reason.code if reason else None)
+    face = face_of(place.state, reason.code if reason else None, place.outcome)
     key = "title-lobby" if face in ("waiting", "paused") and place.ahead is None else f"title-{face}"
     left = words.time_left(place.turn_expires_at, datetime.now(UTC)) if place.turn_expires_at else ""
     title = sentences[key].replace("{ahead}", words.number(place.ahead or 0)).replace("{left}", left)
@@ -145,15 +146,21 @@ async def _look(services: Services, slug: str, visitor: Visitor, token: str | No
 
 
 def remember_place(
-    request: AnyRequest, answer: Response[Any], services: Services, place: TicketBody, *, begun: bool = False
+    request: AnyRequest,
+    answer: Response[Any],
+    services: Services,
+    slug: str,
+    ticket: str,
+    *,
+    ahead: int | None = None,
 ) -> None:
-    """Let the browser keep its ticket, and at the beginning how many were ahead."""
-    sale = services.snapshot.sale(place.sale)
+    """Let the browser keep its ticket, and at the beginning how many were `ahead`."""
+    sale = services.snapshot.sale(slug)
     life_s = max(3600, int((sale.closes_at - datetime.now(UTC)).total_seconds()) + 3600)
-    if request.cookies.get(cookie_name(services.settings, f"ticket_{sale.sale_id}")) != place.ticket:
-        answer.set_cookie(cookie(services.settings, f"ticket_{sale.sale_id}", place.ticket, life_s))
-    if begun and place.ahead is not None:
-        answer.set_cookie(cookie(services.settings, f"start_{sale.sale_id}", str(place.ahead), life_s))
+    if request.cookies.get(cookie_name(services.settings, f"ticket_{sale.sale_id}")) != ticket:
+        answer.set_cookie(cookie(services.settings, f"ticket_{sale.sale_id}", ticket, life_s))
+    if ahead is not None:
+        answer.set_cookie(cookie(services.settings, f"start_{sale.sale_id}", str(ahead), life_s))
 
 
 # ---------------------------------------------------------------- forms
@@ -181,22 +188,20 @@ async def claim(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
 @post("/sales/{sale:str}/extend", include_in_schema=False)
 async def extend(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
     """One more turn window."""
-    services = await services_with(request, sale)
-    try:
-        await line.extend(services, sale, principal_of(request), ticket_token(request, services, sale))
-    except NoTicket:
-        return see_other(f"/sales/{sale}")
-    except REFUSALS as error:
-        return await render_line(request, sale, problem_from(error))
-    return see_other(f"/sales/{sale}/line")
+    return await _with_place(request, sale, line.extend)
 
 
 @post("/sales/{sale:str}/leave", include_in_schema=False)
 async def leave(request: AnyRequest, sale: FromPath[str]) -> Response[Any]:
     """Give the place up."""
+    return await _with_place(request, sale, line.leave)
+
+
+async def _with_place(request: AnyRequest, sale: str, act: Callable[..., Awaitable[Any]]) -> Response[Any]:
+    """Act on the place of whoever asks, and show it again; without a place, show the sale."""
     services = await services_with(request, sale)
     try:
-        await line.leave(services, sale, principal_of(request), ticket_token(request, services, sale))
+        await act(services, sale, principal_of(request), ticket_token(request, services, sale))
     except NoTicket:
         return see_other(f"/sales/{sale}")
     except REFUSALS as error:

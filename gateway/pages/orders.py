@@ -28,9 +28,13 @@ from gateway.reading import check
 from gateway.services import Services
 from shop.cart.cart import put_item, read_cart, remove_item
 from shop.orders.fulfil import request_return
+from waiting_room.window import Phase
 
 # How soon an order's page looks again, in seconds; states that are not named change only by the buyer's own doing.
 WATCHED = {"queued": 2, "paying": 3, "reserved": 10, "refunding": 15}
+
+# A line in one of these phases gives numbers out; paused or halted it does not call yet.
+TAKES_NEWCOMERS = frozenset({Phase.LOBBY, Phase.OPEN, Phase.PAUSED, Phase.HALTED, Phase.ALL_HELD})
 
 
 @get("/orders", include_in_schema=False)
@@ -61,6 +65,7 @@ async def _render(request: AnyRequest, order_id: str, problem: Problem | None = 
         order=order,
         refresh_s=_watched_s(order),
         paying_works=_paying_works(services, order.sale),
+        line_open=_line_open(services, order.sale),
         idempotency_key=secrets.token_urlsafe(18),
         tried_to_pay=_tried_in_vain(order),
         sale_slug=order.sale,
@@ -75,6 +80,14 @@ def _watched_s(order: OrderBody) -> int | None:
     if money is not None and (money.going_back or money.spare_going_back):
         return WATCHED["refunding"]
     return WATCHED.get(order.state)
+
+
+def _line_open(services: Services, sale: str) -> bool:
+    """Whether the line takes newcomers now, as far as it is known."""
+    try:
+        return services.snapshot.line(sale).body.phase in TAKES_NEWCOMERS
+    except REFUSALS:
+        return False
 
 
 def _paying_works(services: Services, sale: str) -> bool:

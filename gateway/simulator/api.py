@@ -22,7 +22,8 @@ from litestar.params import FromPath, JSONBody
 
 from gateway.simulator.config import SimulatorConfig
 from gateway.simulator.courier import Courier
-from gateway.simulator.store import Answer, KeyReused, Payment, Store, new_payment
+from gateway.simulator.payment import Payment, new_payment
+from gateway.simulator.store import Answer, KeyReused, Store
 from shop.storage.columns import to_millis
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,8 @@ import time
 import httpx
 
 from gateway.simulator.config import SimulatorConfig
-from gateway.simulator.store import Delivery, Store, now_ms
+from gateway.simulator.payment import now_ms
+from gateway.simulator.store import Delivery, Store
 from shop.payments import webhooks
 
 AT_ONCE = 16

@@ -20,7 +20,8 @@ from litestar.params import FromPath
 from gateway.simulator.config import SimulatorConfig
 from gateway.simulator.courier import Courier
 from gateway.simulator.outcomes import Outcome
-from gateway.simulator.store import Payment, Store
+from gateway.simulator.payment import Payment
+from gateway.simulator.store import Store
 from gateway.simulator.words import WORDS
 
 HERE = Path(__file__).parent

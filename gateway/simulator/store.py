@@ -6,19 +6,17 @@ transaction, so that a restart at any moment forgets neither. Times are unix mil
 
 from __future__ import annotations
 
-import json
 import secrets
 import sqlite3
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gateway.simulator.outcomes import UNDECIDED, Bank, Outcome, Plan, Sending, Status, plan
+from gateway.simulator.outcomes import Bank, Outcome, Plan, Sending, Status, plan
+from gateway.simulator.payment import Payment, event, now_ms
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS payments (
@@ -35,30 +33,6 @@ CREATE TABLE IF NOT EXISTS deliveries (
     attempts INTEGER NOT NULL DEFAULT 0, ended_at_ms INTEGER, last_answer TEXT);
 CREATE INDEX IF NOT EXISTS by_due ON deliveries (due_at_ms) WHERE ended_at_ms IS NULL;
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """A payment as the stand-in keeps it; amounts in minor units."""
-
-    id: str
-    token: str
-    reference: str
-    amount: int
-    currency: str
-    description: str
-    return_url: str
-    expires_at_ms: int
-    created_at_ms: int
-    status: Status
-    captured: int
-    refunded: int
-    bank: Bank | None
-    bank_answers_at_ms: int | None
-
-    @property
-    def undecided(self) -> bool:
-        return self.status in UNDECIDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,33 +228,6 @@ class Store:
             self._connection.execute("COMMIT")
 
 
-def new_payment(
-    reference: str, amount: int, currency: str, description: str, return_url: str, expires_at_ms: int
-) -> Payment:
-    """A payment that waits for its buyer, with a fresh id and an unguessable page address."""
-    return Payment(
-        id="sim_" + secrets.token_hex(10),
-        token=secrets.token_urlsafe(24),
-        reference=reference,
-        amount=amount,
-        currency=currency,
-        description=description,
-        return_url=return_url,
-        expires_at_ms=expires_at_ms,
-        created_at_ms=now_ms(),
-        status=Status.OPEN,
-        captured=0,
-        refunded=0,
-        bank=None,
-        bank_answers_at_ms=None,
-    )
-
-
-def now_ms() -> int:
-    """Unix milliseconds."""
-    return time.time_ns() // 1_000_000
-
-
 def _find(
     connection: sqlite3.Connection, *, id: str = "", token: str = "", reference: str = ""
 ) -> Payment | None:
@@ -307,21 +254,8 @@ def _send(connection: sqlite3.Connection, payment: Payment, sendings: Iterable[S
     event_id, body = "", ""
     for sending in sendings:
         if not sending.same_event:
-            event_id, body = "evt_" + secrets.token_hex(12), _event(payment, sending.event_type)
+            event_id, body = "evt_" + secrets.token_hex(12), event(payment, sending.event_type)
         connection.execute(
             "INSERT INTO deliveries (event_id, body, due_at_ms) VALUES (?, ?, ?)",
             (event_id, body, now_ms() + int(sending.after_s * 1000)),
         )
-
-
-def _event(payment: Payment, event_type: str) -> str:
-    paid = event_type in ("payment.succeeded", "payment.refunded")
-    data = {
-        "payment": payment.id,
-        "reference": payment.reference,
-        "amount": payment.captured if paid else payment.amount,
-        "currency": payment.currency,
-        "refunded": payment.refunded,
-    }
-    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return json.dumps({"type": event_type, "timestamp": at, "data": data})

@@ -12,7 +12,7 @@ const headline = document.getElementById("headline");
 const ENDED = new Set(["done", "left", "lapsed", "closed"]);
 const STANDSTILLS = new Set(["paused", "rebuilding", "provider_down"]);
 const MAY_COME = new Set(["lobby", "waiting", "paused", "rebuilding", "provider_down", "all_held", "missed"]);
-const TONES = { called: "turn", admitted: "in", done: "in", missed: "wait", paused: "wait", rebuilding: "wait", provider_down: "wait", all_held: "wait", left: "rest", lapsed: "rest", sold_out: "rest", closed: "rest" };
+const TONES = { called: "turn", admitted: "in", done: "in", missed: "wait", paused: "wait", rebuilding: "wait", provider_down: "wait", all_held: "wait", unbought: "rest", left: "rest", lapsed: "rest", sold_out: "rest", closed: "rest" };
 const STEPS = { called: 2, missed: 2, admitted: 3, done: 5 };
 const MILESTONES = [1000, 500, 200, 100, 50, 20, 10, 5, 3, 2, 1, 0];
 // The server refuses one ticket that is asked about more than 8 times in 10 s; one page alone stays well below that.
@@ -37,7 +37,7 @@ const chain = follow(line.dataset.poll, {
   lost: connection,
   // No place under this session any more: the server's page says what to do. Not in a circle, should page and answer differ.
   gone: () => setTimeout(() => location.reload(), Math.max(0, 5_000 - performance.now())),
-  first: ENDED.has(face) ? Infinity : Number(line.dataset.pollAfter) || 2_000,
+  first: ENDED.has(place.state) ? Infinity : Number(line.dataset.pollAfter) || 2_000,
   shortest: SHORTEST_WAIT_MS,
   longest: LONGEST_WAIT_MS,
   // Nobody looks and no alert is wanted: as seldom as a called buyer may be unseen.
@@ -45,7 +45,7 @@ const chain = follow(line.dataset.poll, {
   steady: true,
 });
 
-sendInPlace(line, { taken: () => (ENDED.has(face) ? location.reload() : chain.ask()), lost: connection });
+sendInPlace(line, { taken: () => (ENDED.has(place.state) ? location.reload() : chain.ask()), lost: connection });
 
 function connection(why) {
   if (why === unreached) return;
@@ -80,7 +80,8 @@ function show(body) {
 }
 
 /** The face that a place wears; `gateway/pages/words/line.py` says the same on the server. */
-function faceOf({ state, estimate }) {
+function faceOf({ state, estimate, outcome }) {
+  if (state === "done" && outcome === "ended") return "unbought";
   const reason = estimate?.reason?.code;
   return state === "waiting" && STANDSTILLS.has(reason) ? reason : state;
 }

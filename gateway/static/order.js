@@ -11,12 +11,21 @@ function showIcon() {
   document.querySelector("link[rel=icon]").setAttribute("href", order().dataset.icon);
 }
 
+/** Written after the page is there, so that it is read aloud; nobody is torn from what they are at. */
+function sayLonger() {
+  const note = document.getElementById("longer");
+  note.hidden = false;
+  note.textContent = note.dataset.words;
+}
+
 async function taken(body) {
-  const { state, money } = order().dataset;
+  const { state, money, hold } = order().dataset;
   const moved = body.state !== state || Object.values(body.money ?? {}).join() !== money;
-  if (moved && (await renewed("order"))) {
+  const longer = !moved && Date.parse(body.hold_expires_at) > Date.parse(hold);
+  if ((moved || longer) && (await renewed("order"))) {
     showIcon();
-    document.getElementById("headline").focus(); // the headline says what has become of the order
+    if (longer) sayLonger();
+    else document.getElementById("headline").focus(); // the headline says what has become of the order
   }
   return everyMs() === null ? null : (body.poll_after_ms ?? everyMs());
 }

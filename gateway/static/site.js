@@ -8,6 +8,7 @@ const styles = {
   time: new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" }),
   seconds: new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit", second: "2-digit" }),
   datetime: new Intl.DateTimeFormat(language, { month: "short", day: "numeric", weekday: "short", hour: "numeric", minute: "2-digit" }),
+  stamp: new Intl.DateTimeFormat(language, { month: "short", day: "numeric", hour: "numeric", minute: "2-digit", second: "2-digit" }),
   days: new Intl.NumberFormat(language, { style: "unit", unit: "day", unitDisplay: "long" }),
 };
 

@@ -30,17 +30,17 @@ def read_cart(db: Database, account_id: str) -> list[CartItem]:
     return db.read(_read, account_id)
 
 
-def put_item(db: Database, account_id: str, product_id: str, quantity: int) -> None:
-    """Have exactly `quantity` of this product in the cart. Raises InvalidFields, UnknownProduct, CartFull."""
+def put_item(db: Database, account_id: str, product_id: str, quantity: int) -> list[CartItem]:
+    """Have exactly `quantity` of this product in the cart; the cart as it is then. Raises InvalidFields, UnknownProduct, CartFull."""
     faults = list(quantity_faults(quantity))
     if faults:
         raise InvalidFields(faults)
-    db.run(_put, account_id, product_id, quantity)
+    return db.run(_put, account_id, product_id, quantity)
 
 
-def remove_item(db: Database, account_id: str, product_id: str) -> None:
-    """Have none of this product in the cart; nothing if there was none."""
-    db.run(lambda tx: tx.execute(delete(cart_items).where(_item(account_id, product_id))))
+def remove_item(db: Database, account_id: str, product_id: str) -> list[CartItem]:
+    """Have none of this product in the cart, whether or not there was any; the cart as it is then."""
+    return db.run(_remove, account_id, product_id)
 
 
 def _item(account_id: str, product_id: str) -> ColumnElement[bool]:
@@ -64,12 +64,21 @@ def _read(tx: Tx, account_id: str) -> list[CartItem]:
     return [CartItem(**row._mapping) for row in tx.all(mine)]
 
 
-def _put(tx: Tx, account_id: str, product_id: str, quantity: int) -> None:
+def _remove(tx: Tx, account_id: str, product_id: str) -> list[CartItem]:
+    tx.execute(delete(cart_items).where(_item(account_id, product_id)))
+    return _read(tx, account_id)
+
+
+def _put(tx: Tx, account_id: str, product_id: str, quantity: int) -> list[CartItem]:
     changed = (
         update(cart_items).where(_item(account_id, product_id)).values(quantity=quantity, updated_at=tx.now)
     )
-    if tx.execute(changed).rowcount == 1:
-        return
+    if tx.execute(changed).rowcount != 1:
+        _add(tx, account_id, product_id, quantity)
+    return _read(tx, account_id)
+
+
+def _add(tx: Tx, account_id: str, product_id: str, quantity: int) -> None:
     if tx.first(select(products.c.product_id).where(products.c.product_id == product_id)) is None:
         raise UnknownProduct("there is no such product")
     count = select(func.count()).select_from(cart_items).where(cart_items.c.account_id == account_id)

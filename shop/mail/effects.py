@@ -1,15 +1,18 @@
 """Effects outside the database: written in the transaction that wants them, carried out afterwards, at least once.
 
-A row is claimed by a conditional UPDATE of `lease_until` and carried out outside any transaction. Whoever dies in between
-leaves a lease that runs out; somebody else then does it again, so every effect must bear repetition. What keeps failing is
-retried ever more slowly, then kept as dead until an operator has it tried again. The payload is sealed and emptied once done.
-Knows neither letters nor providers: each kind of effect brings its own function.
+A row is claimed by a conditional UPDATE and carried out outside any transaction, under a short lease that is renewed meanwhile.
+Whoever dies in between leaves a lease that runs out; somebody else then does it again, so every effect must bear repetition. What
+keeps failing, or killing, is retried ever more slowly, then kept as dead until an operator has it tried again. The payload is
+sealed and emptied once done. Knows neither letters nor providers: each kind of effect brings its own function.
 """
 
 from __future__ import annotations
 
+import contextlib
 import random
-from collections.abc import Callable, Mapping, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,14 +21,15 @@ import msgspec
 import structlog
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from shop.errors import ShopError
+from shop.errors import ShopError, Unavailable
 from shop.storage.database import Database, Tx
 from shop.storage.tables import outbox
 from shop.vault import Vault, place
 
-LEASE = timedelta(
-    seconds=120
-)  # longer than one effect may take: a mail server is given 10 s for each of its replies
+LEASE = timedelta(seconds=10)  # so long after a worker has died another one may begin
+RENEWALS = 4  # in the life of a lease: a renewal or two may come late
+# A mail server is given 10 s for each of its replies. What takes longer than this hangs, and may be begun by somebody else.
+LONGEST_EFFECT_S = 120.0
 ATTEMPTS = 12  # with the waits below about four hours
 FIRST_WAIT_S = 5
 LONGEST_WAIT_S = 3600
@@ -59,14 +63,13 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class _Claim:
-    """An effect that is ours until `lease_until`; `attempts` includes this one."""
+    """An effect that is ours while it is the attempt of this number, and leased."""
 
     outbox_id: int
     kind: str
     dedupe: str
     sealed: bytes = field(repr=False)
     attempts: int
-    lease_until: datetime
 
 
 def put_effects(tx: Tx, vault: Vault, requests: Sequence[Request]) -> None:
@@ -104,13 +107,15 @@ def deliver_due(
 ) -> int:
     """Carry out what is due, oldest first, at most `limit`; returns how many succeeded.
 
-    Only kinds in `effects` are touched. Any number of processes may do this at the same time.
+    Only kinds in `effects` are touched. Any number of processes may do this at the same time. `lease`: how long after the death of
+    a process its effect is another's.
     """
     done = 0
     for outbox_id in db.read(_due, list(effects), limit):
         claim = db.run(_claim, outbox_id, lease)
         if claim is not None:
-            failed = _attempt(vault, claim, effects[claim.kind], attempts)
+            with _kept(db, claim, lease):
+                failed = _attempt(vault, claim, effects[claim.kind], attempts)
             if failed is None:
                 db.run(_finish, claim)
                 done += 1
@@ -182,17 +187,62 @@ def _due(tx: Tx, kinds: list[str], limit: int) -> Sequence[int]:
 
 
 def _claim(tx: Tx, outbox_id: int, lease: timedelta) -> _Claim | None:
-    """Ours, or None if somebody else was faster. The attempt counts before it is made: a crash is an attempt too."""
-    until = tx.now + lease
-    taken = (
-        update(outbox)
-        .where(outbox.c.outbox_id == outbox_id, _is_due(tx))
-        .values(lease_until=until, attempts=outbox.c.attempts + 1)
-    )
-    if tx.execute(taken).rowcount != 1:
+    """Ours, or None if somebody else was faster.
+
+    The attempt counts before it is made, and the next one has its time: a crash is an attempt too.
+    """
+    row = tx.first(select(outbox).where(outbox.c.outbox_id == outbox_id, _is_due(tx)))
+    if row is None:
         return None
-    row = tx.one(select(outbox).where(outbox.c.outbox_id == outbox_id))
-    return _Claim(outbox_id, row.kind, row.dedupe, row.payload_sealed, row.attempts, until)
+    attempts = row.attempts + 1
+    values = {"attempts": attempts, "lease_until": tx.now + lease, "due_at": _next_try(tx, attempts)}
+    unchanged = and_(outbox.c.outbox_id == outbox_id, outbox.c.attempts == row.attempts, _is_due(tx))
+    if tx.execute(update(outbox).where(unchanged).values(values)).rowcount != 1:
+        return None
+    return _Claim(outbox_id, row.kind, row.dedupe, row.payload_sealed, attempts)
+
+
+def _next_try(tx: Tx, attempts: int) -> datetime:
+    return tx.now + timedelta(seconds=wait_s(attempts, random.random()))
+
+
+def _ours(claim: _Claim) -> ColumnElement[bool]:
+    """Whether nobody has begun anew: the number of the attempt tells one claim from the next."""
+    return and_(
+        outbox.c.outbox_id == claim.outbox_id,
+        outbox.c.attempts == claim.attempts,
+        outbox.c.lease_until.is_not(None),
+        outbox.c.done_at.is_(None),
+    )
+
+
+@contextlib.contextmanager
+def _kept(db: Database, claim: _Claim, lease: timedelta) -> Iterator[None]:
+    """Renew the lease from a thread while the body runs, so that it tells whether this process lives and not how long work takes."""
+    over = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(db, claim, lease, over), name="lease", daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        over.set()
+        keeper.join()
+
+
+def _keep(db: Database, claim: _Claim, lease: timedelta, over: threading.Event) -> None:
+    give_up = time.monotonic() + LONGEST_EFFECT_S
+    while not over.wait(lease.total_seconds() / RENEWALS) and time.monotonic() < give_up:
+        try:
+            if not db.run(_renew, claim, lease):
+                return
+        except Unavailable as away:
+            log.warning("lease_not_renewed", outbox_id=claim.outbox_id, what=away.what)
+
+
+def _renew(tx: Tx, claim: _Claim, lease: timedelta) -> bool:
+    """Whether it is ours still, for another `lease`."""
+    longer = update(outbox).where(_ours(claim)).values(lease_until=tx.now + lease)
+    return tx.execute(longer).rowcount == 1
 
 
 def _attempt(vault: Vault, claim: _Claim, effect: Effect, attempts: int) -> EffectFailed | None:
@@ -221,18 +271,12 @@ def _finish(tx: Tx, claim: _Claim) -> None:
 def _postpone(tx: Tx, claim: _Claim, failed: EffectFailed, attempts: int) -> None:
     """Later again, or never; nothing if the lease ran out and another process has it now."""
     over = failed.permanent or claim.attempts >= attempts
-    wait = timedelta(seconds=wait_s(claim.attempts, random.random()))
     values = {
-        "due_at": tx.now + wait,
+        "due_at": _next_try(tx, claim.attempts),
         "dead_at": tx.now if over else None,
         "lease_until": None,
         "last_error": failed.what[:200],
     }
-    ours = and_(
-        outbox.c.outbox_id == claim.outbox_id,
-        outbox.c.lease_until == claim.lease_until,
-        outbox.c.done_at.is_(None),
-    )
-    tx.execute(update(outbox).where(ours).values(values))
+    tx.execute(update(outbox).where(_ours(claim)).values(values))
     if over:
         log.error("effect_given_up", outbox_id=claim.outbox_id, kind=claim.kind, what=failed.what)

@@ -25,6 +25,7 @@ from shop.storage.tables import (
     audit,
     call_log,
     lane_attempts,
+    order_lines,
     orders,
     outbox,
     payment_events,
@@ -126,16 +127,24 @@ def _decision(tx: Tx, order: Row[Any]) -> Iterator[Moment]:
 
 
 def _stock(tx: Tx, order_id: str) -> Iterator[Moment]:
+    lines = _rows(tx, order_lines, order_lines.c.order_id == order_id)
+    titles = {line.sale_item_id: line.title for line in lines}
     for row in _rows(tx, stock_ledger, stock_ledger.c.order_id == order_id):
         detail = {
             "sale_item_id": row.sale_item_id,
+            "product": titles.get(row.sale_item_id, ""),
             "held": row.delta_held,
             "sold": row.delta_sold,
             "actor": row.actor,
         }
         yield Moment(row.at, "stock", row.reason, detail)
     for row in _rows(tx, reservations, reservations.c.order_id == order_id):
-        detail = {"sale_item_id": row.sale_item_id, "quantity": row.quantity, "reason": row.reason or ""}
+        detail = {
+            "sale_item_id": row.sale_item_id,
+            "product": titles.get(row.sale_item_id, ""),
+            "quantity": row.quantity,
+            "reason": row.reason or "",
+        }
         yield Moment(row.updated_at, "reservation", row.state, detail)
 
 

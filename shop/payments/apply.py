@@ -83,7 +83,8 @@ class Case:
 def attempt_of(row: Row[Any]) -> Attempt:
     """A payment's row as the rules see it."""
     state = PaymentState(row.state)
-    return Attempt(state, row.amount, row.currency, row.captured, row.refunded, row.refund_until)
+    claimed = row.refund_claimed
+    return Attempt(state, row.amount, row.currency, row.captured, row.refunded, row.refund_until, claimed)
 
 
 def lock_case(tx: Tx, payment_id: str, provider: str | None = None) -> Case | None:
@@ -144,9 +145,8 @@ def _change_payment(tx: Tx, payment: Row[Any], ruling: Ruling) -> None:
     if ruling.moves:
         changes["lease_until"] = changes["refund_until"] = None
         changes["late_at"] = _waits_since(tx, payment, ruling)
-    for name in ("captured", "refunded"):
-        if (amount := getattr(ruling, name)) is not None:
-            changes[name] = amount
+    amounts = {"captured": ruling.captured, "refunded": ruling.refunded, "refund_claimed": ruling.claimed}
+    changes |= {name: amount for name, amount in amounts.items() if amount is not None}
     if ruling.review is not None:
         changes["review_reason"] = ruling.review
     if len(changes) == 2 and not ruling.moves:

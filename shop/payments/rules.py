@@ -132,7 +132,7 @@ class Attempt:
     """The payment as the shop knows it; amounts in minor units.
 
     `refund_until`: what shall be back in all when a refund is pending that the shop has asked for; None: all of it, since the money
-    has no order.
+    has no order. `claimed`: the most that was reported to be back where that is above what was paid; the operator has been told.
     """
 
     state: PaymentState
@@ -141,6 +141,7 @@ class Attempt:
     captured: int = 0
     refunded: int = 0
     refund_until: int | None = None
+    claimed: int = 0
 
     @property
     def pays(self) -> bool:
@@ -217,6 +218,7 @@ class Ruling:
     captured: int | None = None
     refunded: int | None = None
     review: Review | None = None
+    claimed: int | None = None
 
     @property
     def refund_due(self) -> bool:
@@ -320,13 +322,15 @@ def _refund(attempt: Attempt, purchase: Purchase, report: Report) -> Ruling:
     # Where nothing was captured, nothing has to come back for all of it to be back.
     if back <= attempt.refunded and not (attempt.goes_back and back >= attempt.captured):
         return Ruling(Verdict.REPEATED)
+    if attempt.captured < back <= attempt.claimed and not attempt.goes_back:
+        return Ruling(Verdict.REPEATED)  # an operator may have settled it
     if attempt.state in UNPAID:
         return Ruling(Verdict.REVIEW, refunded=back, review=Review.REFUND_OF_UNPAID)
     if back < attempt.captured:
         return _partial_refund(attempt, purchase, back)
     above = back > attempt.captured
     if above and attempt.state is not PaymentState.SUSPENSE and not attempt.goes_back:
-        return Ruling(Verdict.REVIEW, review=Review.REFUND_ABOVE_PAID)
+        return Ruling(Verdict.REVIEW, claimed=back, review=Review.REFUND_ABOVE_PAID)
     outside = purchase.state in FULFILLED and attempt.pays
     review = Review.REFUND_ABOVE_PAID if above else Review.REFUND_OUTSIDE if outside else None
     return Ruling(

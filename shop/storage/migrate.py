@@ -12,7 +12,7 @@ from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shop.errors import Unavailable
-from shop.storage.database import command_sqlite, normal_url
+from shop.storage.engine import command_sqlite, normal_url
 from shop.storage.faults import Fault, fault_of
 
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -21,8 +22,10 @@ from shop.mail.sink import read_sink
 from shop.storage.database import Database, Tx
 from shop.storage.tables import accounts, outbox
 from tests.accounts.people import EMAIL, PostOffice, age, registered
+from tests.running import eventually
 
 LATER = timedelta(hours=2)
+SHORT = timedelta(seconds=2)
 
 
 def want(db: Database, kit: AccountKit, *names: str) -> None:
@@ -89,6 +92,7 @@ def test_when_a_process_is_killed_in_the_middle_another_one_does_it_after_the_le
         os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
+    age(db, outbox, LATER, outbox.c.due_at)
     assert post.deliver() == 0, "the lease still holds"
     age(db, outbox, LATER, outbox.c.lease_until)
     assert post.deliver() == 1
@@ -170,7 +174,7 @@ def test_a_late_failure_does_not_disturb_whoever_has_it_now(db: Database, kit: A
     want(db, kit, "a")
 
     def overtaken(_: dict[str, Any]) -> None:
-        age(db, outbox, LATER, outbox.c.lease_until)
+        time_passes(db)
         deliver_due(db, kit.vault, {"refund": lambda _: None})
         raise EffectFailed("too slow")
 
@@ -178,6 +182,60 @@ def test_a_late_failure_does_not_disturb_whoever_has_it_now(db: Database, kit: A
     row = db.read(lambda tx: tx.one(select(outbox)))
     assert row.done_at is not None
     assert row.last_error is None
+
+
+def test_a_late_failure_leaves_the_lease_to_whoever_works_on_it_now(db: Database, kit: AccountKit) -> None:
+    want(db, kit, "a")
+    leases = []
+
+    def first(_: dict[str, Any]) -> None:
+        time_passes(db)
+        with pytest.raises(KeyboardInterrupt):  # the other one is still at it when the first one fails
+            deliver_due(db, kit.vault, {"refund": second})
+        raise EffectFailed("too slow")
+
+    def second(_: dict[str, Any]) -> None:
+        leases.append(lease_of(db))
+        raise KeyboardInterrupt
+
+    deliver_due(db, kit.vault, {"refund": first})
+    assert leases == [lease_of(db)]
+    assert db.read(lambda tx: tx.scalar(select(outbox.c.last_error))) is None
+
+
+def lease_of(db: Database) -> Any:
+    """The end of the only effect's lease."""
+    return db.read(lambda tx: tx.scalar(select(outbox.c.lease_until)))
+
+
+def test_who_is_slow_and_alive_keeps_the_effect(db: Database, kit: AccountKit) -> None:
+    want(db, kit, "a")
+    others: list[int] = []
+
+    def slow(_: dict[str, Any]) -> None:
+        first = lease_of(db)
+        eventually(lambda: lease_of(db) > first + SHORT / 3, "the lease was renewed again and again")
+        age(db, outbox, LATER, outbox.c.due_at)
+        others.append(deliver_due(db, kit.vault, {"refund": lambda _: None}, lease=SHORT))
+
+    assert deliver_due(db, kit.vault, {"refund": slow}, lease=SHORT) == 1
+    assert others == [0]
+
+
+def test_who_has_lost_the_effect_does_not_take_it_back(db: Database, kit: AccountKit) -> None:
+    want(db, kit, "a")
+    renewing: list[bool] = []
+
+    def done_by_another(_: dict[str, Any]) -> None:
+        time_passes(db)
+        deliver_due(db, kit.vault, {"refund": lambda _: None})
+        [mine] = [thread for thread in threading.enumerate() if thread.name == "lease"]
+        mine.join(10)
+        renewing.append(mine.is_alive())
+
+    deliver_due(db, kit.vault, {"refund": done_by_another}, lease=SHORT)
+    assert renewing == [False]
+    assert lease_of(db) is None
 
 
 def test_only_kinds_that_somebody_can_carry_out_are_claimed(db: Database, kit: AccountKit) -> None:

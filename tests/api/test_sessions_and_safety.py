@@ -199,6 +199,17 @@ async def test_every_answer_carries_the_security_headers(house: House, path: str
     assert "cache-control" in headers
 
 
+async def test_a_crowds_answers_are_data_and_nothing_else(house: House) -> None:
+    sale, buyer = await house.sale(), await house.buyer()
+    for path in (f"/sales/{sale}/ticket", f"/sales/{sale}/line", "/sales/nothing/ticket"):
+        headers = (await buyer.ask("GET", path)).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["cross-origin-resource-policy"] in ("same-origin", "cross-origin")
+        assert "json" in headers["content-type"]
+        assert "cache-control" in headers
+        assert "content-security-policy" not in headers
+
+
 async def test_introductions_by_other_servers_are_dropped(house: House) -> None:
     buyer = await house.buyer()
     names = ("X-Waiting-Room-Account", "X-Auth-Request-User", "X-User-Id", "X-Forwarded-User", "Remote-User")

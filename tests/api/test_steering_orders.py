@@ -7,7 +7,9 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from gateway.announcing import announce_ended
 from shop.orders.changes import lock_order, pay_order
+from shop.payments.apply import refund_order
 from shop.storage.database import Tx
 from shop.storage.tables import payments
 from tests.api.conftest import House, Person, problem
@@ -151,6 +153,38 @@ async def test_an_operator_finds_and_cancels_an_order_that_nobody_decides(house:
     told = (await operator.ask("GET", path)).json()
     letters = [one["detail"] for one in told["moments"] if one["kind"] == "effect"]
     assert [(one["effect"], one["name"]) for one in letters] == [("mail", "cancelled")]
+
+
+async def test_a_purchase_uses_the_place_for_good_and_an_order_without_one_does_not(house: House) -> None:
+    slug, refunded, cancelled = await house.sale(), await house.buyer(), await house.buyer()
+    bought, given_up = await house.reserved(refunded, slug), await house.reserved(cancelled, slug)
+    path, db = f"/sales/{slug}/ticket", house.runtime.db
+    paid = db.run(lambda tx: pay_order(tx, tx_order(tx, bought), actor="test"))
+    announce_ended(house.services, [paid], ())
+    await house.tick(slug)
+    db.run(lambda tx: refund_order(tx, house.services.vault, tx_order(tx, bought), actor="test"))
+    assert (await cancelled.ask("POST", f"/orders/{given_up}/cancel")).status_code == 200
+    await house.tick(slug)
+
+    first = (await refunded.ask("GET", path)).json()
+    again = await refunded.ask("PUT", path)
+    assert (again.status_code, again.json()["number"]) == (200, first["number"])
+    assert (again.json()["state"], again.json()["outcome"]) == ("done", "paid")
+    headers = {"Authorization": f"Bearer {refunded.token}"}
+    page = (await house.client.get(f"/orders/{bought}", headers=headers)).text
+    assert ("you cannot join that line again" in page, f'action="/sales/{slug}/join"' in page) == (
+        True,
+        False,
+    )
+
+    before = (await cancelled.ask("GET", path)).json()
+    assert (before["state"], before["outcome"]) == ("done", "ended")
+    headers = {"Authorization": f"Bearer {cancelled.token}"}
+    for page in (f"/orders/{given_up}", f"/sales/{slug}/line"):
+        assert f'action="/sales/{slug}/join"' in (await house.client.get(page, headers=headers)).text
+    after = await cancelled.ask("PUT", path)
+    assert (after.status_code, "outcome" in after.json()) == (201, False)
+    assert after.json()["number"] > before["number"]
 
 
 async def test_the_pages_of_an_order_offer_what_may_be_done_and_ask_once_more(house: House) -> None:

@@ -14,8 +14,7 @@ from rq.serializers import JSONSerializer
 from firstcome import clients
 from firstcome.processes.simulator import CALLBACK_PATH
 from shop.payments.webhooks import read_secrets, sign
-from tests.faults.scene import Scene, fault
-from tests.running import eventually
+from tests.faults.scene import Scene, fault, sighted
 from workers.lanes import QUEUE_LANES, Doorbell
 
 RINGS = 60
@@ -54,7 +53,7 @@ def callbacks(scene: Scene) -> str:
             rows = books.execute(query, (AGAIN,)).fetchall()
         return rows if len(rows) >= max(1, scene.wave // 4) else []
 
-    told = eventually(delivered, "the provider has told something", 30)
+    told = sighted(delivered, "the provider has told something", 30)
     keys = read_secrets(scene.stage.settings.simulator_webhook_secrets)
 
     def tell(event: tuple[str, str]) -> int:

@@ -8,8 +8,7 @@ from collections.abc import Callable, Sequence
 import psutil
 
 from firstcome.private_server import PrivateServer
-from tests.faults.scene import Scene, fault
-from tests.running import eventually
+from tests.faults.scene import Scene, fault, sighted
 
 # One that dies before it has read or after it has committed proves little; of several some die in between.
 HORSES = 3
@@ -26,7 +25,7 @@ def _kill(scene: Scene, what: str, find: Callable[[], Sequence[psutil.Process]])
             return None
         return f"{what} {victim.pid}"
 
-    return eventually(killed, f"a {what} was hit", 20)
+    return sighted(killed, f"a {what} was hit")
 
 
 @fault("worker killed", quick=True)

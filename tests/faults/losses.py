@@ -6,8 +6,7 @@ import time
 
 import pymysql
 
-from tests.faults.scene import Scene, fault, resume, stopping
-from tests.running import eventually
+from tests.faults.scene import Scene, fault, resume, sighted, stopping
 from waiting_room.keys import SaleKeys
 
 # Beyond what a statement waits for a row lock, so that a batch gives up and comes again.
@@ -24,7 +23,7 @@ def emptied(scene: Scene) -> str:
     ]  # in this order: a stopped worker makes no new one
     try:
         wanted = max(1, scene.wave // 3)
-        eventually(lambda: _waiting(scene) >= wanted, f"{wanted} orders wait undecided", 30)
+        sighted(lambda: _waiting(scene) >= wanted, f"{wanted} orders wait undecided", 30)
         gone = _waiting(scene)
         stage.store.flushall()
     finally:

@@ -11,6 +11,7 @@ from tests.faults.rounds import Round
 _HEAD = (
     "fault",
     "rounds",
+    "missed",
     "accepted",
     "lost",
     "doubled",
@@ -26,7 +27,10 @@ _HEAD = (
 def line(played: Round) -> str:
     """One round in a line, a further one for everything that was wrong."""
     verdict = played.verdict
-    hits = "; ".join(f"at order {blow.order} hit {blow.hit}" for blow in played.blows)
+    hits = "; ".join(
+        f"at order {blow.order} " + (f"MISSED: {blow.missed}" if blow.missed else f"hit {blow.hit}")
+        for blow in played.blows
+    )
     words = [
         f"{played.name} ({hits}):",
         f"accepted {verdict.accepted}, lost {verdict.lost}, doubled {verdict.doubled},",
@@ -38,8 +42,9 @@ def line(played: Round) -> str:
 
 
 def table(rounds: Sequence[Round]) -> str:
-    """Per fault: rounds, accepted, lost, doubled, inversions, how long it stood and how long until all was well again, in
-    seconds (median and most)."""
+    """Per fault: rounds, those in which it found nothing to hit, accepted, lost, doubled, inversions, how long it stood and how long
+    until all was well again, in seconds (median and most).
+    """
     rows = [
         _HEAD,
         *(_row(name, list(played)) for name, played in groupby(_sorted(rounds), lambda played: played.name)),
@@ -59,7 +64,8 @@ def _row(name: str, rounds: Sequence[Round]) -> tuple[str, ...]:
     decided = [played.recovery.decided_s for played in rounds]
     paid = [played.recovery.paid_s for played in rounds]
     counts = (
-        *(len(rounds), sum(one.accepted for one in verdicts), sum(one.lost for one in verdicts)),
+        *(len(rounds), sum(played.missed for played in rounds)),
+        *(sum(one.accepted for one in verdicts), sum(one.lost for one in verdicts)),
         *(sum(one.doubled for one in verdicts), sum(one.inversions for one in verdicts)),
     )
     seconds = (
@@ -68,6 +74,19 @@ def _row(name: str, rounds: Sequence[Round]) -> tuple[str, ...]:
         *_middle_and_most(paid),
     )
     return (name, *map(str, counts), *(f"{value:.1f}" for value in seconds))
+
+
+def summary(rounds: Sequence[Round]) -> list[str]:
+    """What is left to say, worst first; nothing when every law held and every fault has struck."""
+    bad = [played for played in rounds if not played.verdict.good]
+    struck = {played.name for played in rounds if not played.missed}
+    never = dict.fromkeys(played.name for played in rounds if played.name not in struck)
+    said = (
+        [f"{len(bad)} of {len(rounds)} rounds broke a law: {', '.join(one.seed for one in bad)}"]
+        if bad
+        else []
+    )
+    return said + [f"Nothing is proven about {name}: it found nothing to hit." for name in never]
 
 
 def _middle_and_most(seconds: Sequence[float]) -> tuple[float, float]:

@@ -21,6 +21,18 @@ from tests.running import eventually
 T = TypeVar("T")
 
 
+class Missed(Exception):
+    """A fault found nothing to strike at. Its round goes on, and says so."""
+
+
+def sighted(look: Callable[[], T | None], what: str, timeout_s: float = 20) -> T:
+    """The first truthy value of `look`. Raises Missed."""
+    try:
+        return eventually(look, what, timeout_s)
+    except AssertionError as error:
+        raise Missed(str(error)) from None
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """The moment of the blow. `wave`: how many buyers have just been sent at once."""
@@ -32,7 +44,7 @@ class Scene:
     chance: random.Random
 
     def one_of(self, find: Callable[[], Sequence[psutil.Process]], what: str) -> psutil.Process:
-        """One of the processes that are found; some are there for moments only, and are looked for until one is."""
+        """One of the processes that are found; some are there for moments only, and are looked for until one is. Raises Missed."""
 
         def found() -> psutil.Process | None:
             try:
@@ -41,7 +53,7 @@ class Scene:
                 return None
             return self.chance.choice(there) if there else None
 
-        return eventually(found, f"there is a {what}", 20)
+        return sighted(found, f"there is a {what}")
 
 
 def stopping(processes: Iterable[psutil.Process]) -> Iterator[psutil.Process]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -27,8 +27,10 @@ from shop.storage.tables import sales
 from tests.faults.crowd import Lane
 from tests.faults.ways import WayProcess
 from tests.running import RunningDemo
+from workers.lanes import QUEUE_LANES, QUEUE_OUTBOX
 
 LANE_WORKERS = 3
+OUTBOX_WORKERS = 2
 # More is called than there are units, so that some orders are rejected by the drain and not only by the line.
 OVER_CALL = 1.3
 
@@ -53,6 +55,7 @@ class Stage:
             redis_url=f"redis://127.0.0.1:{self.to_redis.port}/0",
             database_url=f"mysql://root@127.0.0.1:{self.to_database.port}/firstcome",
             lane_workers=str(LANE_WORKERS),
+            outbox_workers=str(OUTBOX_WORKERS),
         )
         self._stack.callback(self._stop_demo)
         self.demo.start(120)
@@ -138,15 +141,32 @@ class Stage:
     @property
     def workers(self) -> list[psutil.Process]:
         """The workers on the lanes: not their supervisor, not their work-horses."""
-        everybody = self.demo.processes("firstcome work", "--queue lanes")
-        pids = {one.pid for one in everybody}
-        return [worker for one in everybody if one.ppid() not in pids for worker in one.children()]
+        return self._workers_on(QUEUE_LANES)
 
     @property
     def work_horses(self) -> list[psutil.Process]:
         """Those that decide orders just now; mostly there is none, and none for long."""
-        horses = [horse for worker in self.workers for horse in worker.children()]
-        return [horse for horse in horses if horse.status() != psutil.STATUS_ZOMBIE]
+        return _alive_below(self.workers)
+
+    @property
+    def outbox_workers(self) -> list[psutil.Process]:
+        """The workers on the outbox, as `workers`."""
+        return self._workers_on(QUEUE_OUTBOX)
+
+    @property
+    def asking(self) -> list[psutil.Process]:
+        """The outbox's work-horses that have a connection to the payment provider just now."""
+        port = self.demo.port + 1
+        return [
+            horse
+            for horse in _alive_below(self.outbox_workers)
+            if any(there.raddr and there.raddr.port == port for there in horse.net_connections())
+        ]
+
+    def _workers_on(self, queue: str) -> list[psutil.Process]:
+        everybody = self.demo.processes("firstcome work", f"--queue {queue}")
+        pids = {one.pid for one in everybody}
+        return [worker for one in everybody if one.ppid() not in pids for worker in one.children()]
 
     @property
     def sweepers(self) -> list[psutil.Process]:
@@ -156,6 +176,11 @@ class Stage:
     def simulators(self) -> list[psutil.Process]:
         """The payment stand-in: the process that answers."""
         return [one for one in self.demo.processes("firstcome simulator") if not one.children()]
+
+
+def _alive_below(workers: Iterable[psutil.Process]) -> list[psutil.Process]:
+    horses = [horse for worker in workers for horse in worker.children()]
+    return [horse for horse in horses if horse.status() != psutil.STATUS_ZOMBIE]
 
 
 @contextmanager

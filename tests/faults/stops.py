@@ -8,8 +8,7 @@ from collections.abc import Iterable
 import psutil
 
 from firstcome.wiring import WORKER_WAIT_TIMEOUT_S
-from tests.faults.scene import Scene, fault, resume, stopping
-from tests.running import eventually
+from tests.faults.scene import Scene, fault, resume, sighted, stopping
 from waiting_room.keys import SaleKeys
 
 # The lead of a line is lost after 1.5 s, a client gives Redis 1 s and a greeting of the database 2 s.
@@ -40,7 +39,7 @@ def work_horse(scene: Scene) -> str:
     def stopped() -> psutil.Process | None:
         return next(stopping([scene.one_of(lambda: scene.stage.work_horses, "work-horse")]), None)
 
-    victim = eventually(stopped, "a work-horse was hit", 20)
+    victim = sighted(stopped, "a work-horse was hit")
     _stop([victim], WORKER_WAIT_TIMEOUT_S + 3)
     return f"work-horse {victim.pid}"
 
@@ -54,7 +53,7 @@ def controller(scene: Scene) -> str:
         pid = token.partition("~")[0].rpartition(":")[2]
         return next((one for one in scene.stage.controllers if str(one.pid) == pid), None)
 
-    victim = eventually(leader, "somebody leads", 20)
+    victim = sighted(leader, "somebody leads")
     _stop([victim])
     return f"leader {victim.pid}"
 

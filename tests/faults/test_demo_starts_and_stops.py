@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -45,6 +46,21 @@ def left_of(demo: RunningDemo) -> list[str]:
     return found
 
 
+@contextlib.contextmanager
+def started_by_another(demo: RunningDemo) -> Iterator[subprocess.Popen[str]]:
+    """The process that has started this demo for us."""
+    words = (
+        f"demo = RunningDemo(Path({str(demo.folder)!r})).start(); print(demo.url, flush=True); signal.pause()"
+    )
+    imports = "import signal; from pathlib import Path; from tests.running import RunningDemo"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{imports}; {words}"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as another:
+        assert another.stdout
+        demo.url = another.stdout.readline().strip()
+        yield another
+
+
 def test_ctrl_c_leaves_nothing_running_and_a_second_start_goes_on_with_the_data(
     stopped_demo: RunningDemo,
 ) -> None:
@@ -56,10 +72,10 @@ def test_ctrl_c_leaves_nothing_running_and_a_second_start_goes_on_with_the_data(
     assert demo.stop(signal.SIGINT) == 0
     assert left_of(demo) == []
 
-    demo.start()
-    assert demo.buyer(1).client.get("/api/v1/me").json()["account_id"] == account
-    assert demo.stop(signal.SIGTERM) == 0
-    assert left_of(demo) == []
+    with started_by_another(demo) as another:
+        assert demo.buyer(1).client.get("/api/v1/me").json()["account_id"] == account
+        another.kill()  # as when a test run is killed: the demo is told, and stops by itself
+    eventually(lambda: not left_of(demo), "everything has ended", 30)
 
 
 def test_nothing_is_left_running_when_the_demo_is_killed(stopped_demo: RunningDemo) -> None:
@@ -70,7 +86,12 @@ def test_nothing_is_left_running_when_the_demo_is_killed(stopped_demo: RunningDe
     demo.process.kill()
     demo.process.communicate()
 
-    eventually(lambda: not left_of(demo), "everything has ended", 12)
+    eventually(lambda: not left_of(demo), "everything has ended", 30)
+
+
+def hearing_interrupts() -> None:
+    """As a program at a terminal does. One that a shell has started in the background ignores them, and so does all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_an_interrupt_that_reaches_make_alone_stops_the_demo_all_the_same(stopped_demo: RunningDemo) -> None:
@@ -81,7 +102,11 @@ def test_an_interrupt_that_reaches_make_alone_stops_the_demo_all_the_same(stoppe
     demo.folder.mkdir()
     (demo.folder / "Makefile").write_text(recipe)
     process = subprocess.Popen(
-        [make, "-C", str(demo.folder), "demo"], env=demo.environment, stdout=subprocess.PIPE, text=True
+        [make, "-C", str(demo.folder), "demo"],
+        env=demo.environment,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=hearing_interrupts,
     )
     with process:
         assert process.stdout
@@ -154,4 +179,6 @@ def test_a_dead_process_of_the_demo_is_announced(stopped_demo: RunningDemo) -> N
     sweeper.kill()
 
     assert demo.process.stdout.readline() == "sweep was ended by SIGKILL; it is started again.\n"
-    eventually(lambda: [p for p in demo.processes("sweep") if p.pid != sweeper.pid], "a new sweeper runs", 5)
+    eventually(lambda: [p for p in demo.processes("sweep") if p.pid != sweeper.pid], "a new sweeper runs", 30)
+    assert demo.stop(signal.SIGTERM) == 0
+    assert left_of(demo) == []

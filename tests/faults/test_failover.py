@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -20,10 +19,9 @@ from firstcome import clients
 from firstcome.doctor import Finding, sentinels
 from firstcome.private_server import dying_with_parent
 from firstcome.servers import PrivateRedis
-from tests.promises.one_sale import OneSale, settings_fields, ticket_of
+from tests.promises.one_sale import OneSale, live_places, settings_fields, ticket_of
 from tests.promises.paper_books import PaperBooks
-from tests.promises.test_l1_one_buyer_one_place import live_places
-from tests.running import eventually
+from tests.running import eventually, free_ports
 from waiting_room.controller import Controller
 from waiting_room.place import Place
 from waiting_room.refusals import RoomUnavailable
@@ -33,12 +31,6 @@ SERVICE = "mymaster"
 STOCK = {"version": "1", "allotted": "1000", "held": "0", "sold": "0"}
 CAPACITY = 5
 WITHIN_S = 30.0
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @dataclass
@@ -64,13 +56,13 @@ class Watched:
 def watched(servers_dir: Path) -> Iterator[Watched]:
     with contextlib.ExitStack() as running:
         pair = [
-            running.enter_context(PrivateRedis(servers_dir / name, port=free_port()))
+            running.enter_context(PrivateRedis(servers_dir / name, port=free_ports()))
             for name in ("one", "two")
         ]
         master, replica = pair
         with contextlib.closing(clients.redis_sync(replica.url)) as client:
             client.replicaof("127.0.0.1", master.port)
-        port = free_port()
+        port = free_ports()
         running.enter_context(running_sentinel(servers_dir / "sentinel", port, master.port))
         url = f"redis+sentinel://127.0.0.1:{port}/{SERVICE}/0"
         eventually(

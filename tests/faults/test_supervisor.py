@@ -125,7 +125,7 @@ def test_nothing_is_left_when_the_supervisor_itself_is_killed(servers_dir: Path)
         finally:
             child.kill()
 
-    eventually(lambda: not alive_with(mark), "nothing is left", 5)
+    eventually(lambda: not alive_with(mark), "nothing is left", 20)
 
 
 def test_a_server_that_dies_is_started_again_on_its_data(servers_dir: Path) -> None:
@@ -206,5 +206,5 @@ def test_a_server_that_was_left_behind_makes_way_for_the_next_one(servers_dir: P
     assert left.process
 
     with EmbeddedRedis(folder) as server:
-        assert left.process.wait(5) is not None
+        assert left.process.wait(20) is not None
         assert server.answers()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 
-from tests.faults.scene import Scene, fault
+from tests.faults.scene import Scene, fault, sighted
 from tests.faults.ways import Condition, WayProcess
-from tests.running import eventually
 
 REFUSED_S = 2.0
 SLOW_S = 4.0
@@ -53,6 +52,8 @@ def scripts(scene: Scene) -> str:
 
 def _deaf(way: WayProcess, words: str) -> str:
     way.become(Condition(deaf_to=words, times=LOST_ANSWERS))
-    eventually(lambda: way.lost() >= LOST_ANSWERS, f"{LOST_ANSWERS} answers to {words} were lost", 30)
-    way.become(Condition())
+    try:
+        sighted(lambda: way.lost() >= LOST_ANSWERS, f"{LOST_ANSWERS} answers to {words} were lost", 30)
+    finally:
+        way.become(Condition())
     return f"{LOST_ANSWERS} answers to {words}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
@@ -21,12 +23,14 @@ from shop.storage.database import Database, Tx
 from shop.storage.tables import accounts, lanes, orders, products, sale_items, sales
 from shop.vault import Vault
 from waiting_room.keys import SaleKeys
+from workers.lanes import QUEUE_LANES
 from workers.pool import run_workers
 from workers.runtime import Runtime
 
 SALE = "sale000001"
 KEYS = SaleKeys(SALE)
 PRODUCT = "seat"
+VAULT = Vault("k1", {"k1": b"k" * 32})
 
 
 def open_sale(db: Database, *, units: int, buyers: int, sale_id: str = SALE) -> None:
@@ -127,25 +131,37 @@ def runtime(redis_url: str, database_url: str, *, wait_timeout_s: int = 10, **li
         db=Database(database_url, wait_timeout_s=wait_timeout_s),
         redis=clients.redis_sync(redis_url),
         rq_redis=clients.rq_redis(redis_url),
-        vault=Vault("k1", {"k1": b"k" * 32}),
+        vault=VAULT,
         **{"effects": {}, "providers": {}, "linger_s": 0.0} | limits,
     )
 
 
 class WorkersAtWork:
-    """`firstcome work` in a process group of its own, without the command line; a context manager."""
+    """`firstcome work` in a process group of its own, without the command line; a context manager.
 
-    def __init__(self, redis_url: str, database_url: str, *, processes: int = 2, **limits: int) -> None:
-        self.redis_url, self.database_url, self.processes, self.limits = (
+    On the queue of the outbox they carry out `knock`.
+    """
+
+    def __init__(
+        self,
+        redis_url: str,
+        database_url: str,
+        *,
+        processes: int = 2,
+        queue: str = QUEUE_LANES,
+        **limits: int,
+    ) -> None:
+        self.redis_url, self.database_url, self.processes, self.queue, self.limits = (
             redis_url,
             database_url,
             processes,
+            queue,
             limits,
         )
 
     def __enter__(self) -> WorkersAtWork:
         limits = [f"{name}={value}" for name, value in ({"linger_s": 1} | self.limits).items()]
-        words = [self.redis_url, self.database_url, str(self.processes), *limits]
+        words = [self.redis_url, self.database_url, self.queue, str(self.processes), *limits]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.lanes.floor", *words], start_new_session=True
         )
@@ -204,12 +220,25 @@ def eventually(look: Callable[[], T], what: str, timeout_s: float = 10.0) -> T:
     return found
 
 
+def knock(payload: dict[str, Any]) -> None:
+    """An effect: the first to come to the door writes its pid on it and stands there until it is killed, the next goes through."""
+    door = Path(payload["door"])
+    with door.open("a") as book:
+        book.write(f"{os.getpid()}\n")
+    if len(door.read_text().splitlines()) == 1:
+        signal.pause()
+
+
 def main() -> None:
     """The process behind `WorkersAtWork`."""
-    redis_url, database_url, processes, *words = sys.argv[1:]
+    redis_url, database_url, queue, processes, *words = sys.argv[1:]
     limits = {name: int(value) for name, value in (word.split("=") for word in words)}
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    run_workers(lambda: runtime(redis_url, database_url, **limits), "lanes", processes=int(processes))
+
+    def made() -> Runtime:
+        return runtime(redis_url, database_url, effects={"knock": knock}, **limits)
+
+    run_workers(made, queue, processes=int(processes))
 
 
 if __name__ == "__main__":

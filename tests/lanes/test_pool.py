@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import signal
+from pathlib import Path
 
 import psutil
 import pytest
 import redis
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from firstcome.servers import PrivateRedis
+from shop.mail.effects import Request, put_effects
 from shop.storage.database import Database
+from shop.storage.tables import outbox
 from tests.conftest import empty
 from tests.lanes.floor import (
     KEYS,
     SALE,
+    VAULT,
     WorkersAtWork,
     accept,
     decided,
@@ -22,7 +26,7 @@ from tests.lanes.floor import (
     is_alive,
     open_sale,
 )
-from workers.lanes import Doorbell
+from workers.lanes import QUEUE_OUTBOX, Doorbell
 from workers.liveness import liveness
 
 
@@ -105,6 +109,33 @@ def test_a_work_horse_in_the_middle_of_a_batch_ends_with_its_worker(
         [worker] = pool.workers
         worker.kill()
         eventually(lambda: all_gone([horse]), "the work-horse has ended")
+
+
+def test_an_effect_whose_worker_is_killed_is_taken_over_once_its_lease_is_over(
+    redis_server: PrivateRedis,
+    rq_redis: redis.Redis,
+    redis_sync: redis.Redis,
+    db: Database,
+    database_url: str,
+    tmp_path: Path,
+) -> None:
+    door, bell = tmp_path / "door", Doorbell(rq_redis)
+    db.run(put_effects, VAULT, [Request("knock", "knock:1", {"door": str(door)})])
+
+    def done() -> bool:
+        bell.ring_outbox()  # the sweeper's part
+        return db.read(lambda tx: tx.scalar(select(outbox.c.done_at))) is not None
+
+    with WorkersAtWork(redis_server.url, database_url, queue=QUEUE_OUTBOX, lease_s=3) as pool:
+        bell.ring_outbox()
+        eventually(door.exists, "somebody carries it out")
+        [busy] = pool.busy_workers
+        busy.kill()
+        eventually(done, "somebody else has done it", 30)
+
+    first, second = door.read_text().splitlines()
+    assert first != second
+    assert db.read(lambda tx: tx.scalar(select(outbox.c.attempts))) == 2
 
 
 def test_a_worker_that_dies_is_replaced(

@@ -62,6 +62,7 @@ class Payment:
     captured: int = 0
     refunded: int = 0
     until: int | None = None
+    claimed: int = 0
     late: int | None = None
     review: str | None = None
     lease: int | None = None

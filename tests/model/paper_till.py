@@ -80,6 +80,9 @@ class PaperTill(Paper):
         too_much = back > payment.captured
         asked_for = was == "refund_pending" and payment.until in (None, payment.captured)
         if too_much and was != "suspense" and not asked_for:
+            if back <= payment.claimed:
+                return "repeated"
+            payment.claimed = back
             payment.review = order.review = "refund_above_paid"
             payment.touched = self.now
             return "review"

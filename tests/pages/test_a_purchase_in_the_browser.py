@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from datetime import datetime, timedelta
 
 from playwright.sync_api import Page, expect
 
@@ -104,11 +105,22 @@ def test_an_order_is_cancelled_before_payment(visit: Visit, demo: RunningDemo) -
 
     page = visit("/", width=390)
     log_in(page, 12, f"/orders/{order_id}")
+    clock = page.locator("[data-countdown]")
+    ends = datetime.fromisoformat(clock.get_attribute("data-countdown") or "")
+    longer = {"minutes": 30, "reason": "paying does not work"}
+    with demo.operator() as operator:
+        path = f"/api/v1/operator/sales/{slug}/actions/extend-holds"
+        assert operator.post(path, json=longer).status_code == 200
+    page.evaluate("window.dispatchEvent(new Event('online'))")  # it looks again now, not in ten seconds
+    expect(page.get_by_text("You have more time to pay now.")).to_be_visible()
+    now_ends = datetime.fromisoformat(clock.get_attribute("data-countdown") or "")
+    assert now_ends - ends == timedelta(minutes=30)
     page.get_by_text("Cancel this order").click()
     page.get_by_role("button", name="Yes, cancel the order").click()
     expect(page.locator("h1")).to_have_text("This order is cancelled", use_inner_text=True)
-    page.get_by_role("link", name="Back to the line").click()
-    expect(page.locator("h1")).to_be_visible()
+    eventually(lambda: buyer.ticket(slug)["state"] == "done" or None, "the room has heard of it")
+    page.get_by_role("button", name="Join the line again").click()
+    expect(page.locator("h1")).to_have_text("It is your turn", use_inner_text=True)
 
 
 def test_a_turn_on_one_device_is_a_checkout_on_another(visit: Visit, demo: RunningDemo) -> None:

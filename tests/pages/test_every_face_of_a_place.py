@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from gateway.pages.words import face_of
+from gateway.pages.words import UNBOUGHT, face_of
 from tests.pages.conftest import Visit, Witness, called_buyer, log_in, open_sale, waiting_buyer
 from tests.pages.test_for_everybody import too_wide, violations
 from tests.pages.waiting import Glass
@@ -16,15 +16,15 @@ from tests.running import RunningDemo
 from waiting_room.estimate import Reason
 from waiting_room.states import TicketState
 
-FACES = sorted({face_of(state, reason) for state in TicketState for reason in (None, *Reason)})
+FACES = sorted({face_of(state, reason) for state in TicketState for reason in (None, *Reason)} | {UNBOUGHT})
 # The last ones end the page's questions.
-FACES.sort(key=lambda face: face in ("done", "left", "lapsed", "closed"))
+FACES.sort(key=lambda face: face in ("done", UNBOUGHT, "left", "lapsed", "closed"))
 
 
 def worn(face: str) -> dict[str, Any]:
     """What the server would answer to somebody whose place wears this face."""
     now = datetime.now(UTC)
-    state = "waiting" if face in ("paused", "rebuilding") else face
+    state = "waiting" if face in ("paused", "rebuilding") else "done" if face == UNBOUGHT else face
     body: dict[str, Any] = {
         "state": state,
         "number": 1_482,
@@ -41,6 +41,8 @@ def worn(face: str) -> dict[str, Any]:
     if face in ("paused", "rebuilding"):
         reason = {"code": face, "at": (now - timedelta(minutes=5)).isoformat()}
         body |= {"estimate": {"low_s": None, "high_s": None, "reason": reason}}
+    if face == UNBOUGHT:
+        body |= {"outcome": "ended"}
     if face == "called":
         body |= {"turn_expires_at": (now + timedelta(seconds=118)).isoformat()}
     if face == "missed":

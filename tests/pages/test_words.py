@@ -14,7 +14,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gateway.pages.language import LOCALES, preferred, same_site, translations, words_in
-from gateway.pages.words import face_of
+from gateway.pages.words import UNBOUGHT, face_of
+from shop.orders.story import Moment
 from waiting_room.estimate import Reason
 from waiting_room.states import TicketState
 from waiting_room.window import Phase
@@ -131,9 +132,48 @@ def test_money_and_moments_are_written_as_readers_expect() -> None:
 
 
 @pytest.mark.parametrize("locale", LOCALES)
+def test_the_facts_of_a_story_are_told_in_plain_words(locale: str) -> None:
+    words, at = words_in(locale), datetime(2026, 1, 1, 1, 2, 3, tzinfo=UTC)
+    payment = {"payment_id": "pay-1", "provider": "simulator", "amount": 48_000, "currency": "KRW"}
+    payment |= {
+        "captured": 48_000,
+        "refunded": 0,
+        "began_at": at.isoformat(),
+        "review_reason": "refund_outside",
+    }
+    moments = [
+        Moment(at, "turn", "free", {"number": 1_482, "turn": 1, "detail": "paid"}),
+        Moment(at, "turn", "claim", {"number": 1_482, "turn": 1, "detail": "1767229323 kid"}),
+        Moment(at, "order", "rejected", {"seq": 7, "reason": "sold_out"}),
+        Moment(at, "order", "changed", {"state": "refunding", "review_reason": "amount_mismatch"}),
+        Moment(at, "stock", "hold", {"sale_item_id": 3, "held": 2, "sold": 0, "actor": "provider:simulator"}),
+        Moment(at, "reservation", "released", {"sale_item_id": 3, "quantity": 2, "reason": "expired"}),
+        Moment(at, "payment", "succeeded", payment),
+        Moment(at, "callback", "paid", {"event_type": "payment.succeeded", "event_id": "e", "payment_id": "pay-1"}),
+        Moment(at, "effect", "dead", {"outbox_id": 1, "effect": "mail", "name": "partly-1000", "attempts": 2, "last_error": "x"}),
+        Moment(at, "operator", "ship", {"operator_id": "o", "operator": "Lee", "from": "fulfilling", "to": "shipped"}),
+    ]  # fmt: skip
+    told = [words.moment_facts(moment) for moment in moments]
+    known = {name for moment in moments for name in moment.detail}
+    assert not known & {fact.name for facts in told for fact in facts}, "a name of the API is told as it is"
+    if locale == "ko":
+        assert all("\uac00" <= max(fact.name) <= "\ud7a3" for facts in told for fact in facts)
+    codes = {"pay-1", "payment.succeeded", "e", "1", "x"}
+    assert {fact.text for facts in told for fact in facts if fact.code} == codes
+    assert [fact.at for facts in told for fact in facts if fact.at] == [at]
+    texts = [fact.text for facts in told for fact in facts if not fact.code]
+    assert texts.count("₩48,000") == 2
+    assert "+2" in texts
+    assert words.order_word("shipped") in texts
+    assert not [text for text in texts if "_" in text or "kid" in text]
+
+
+@pytest.mark.parametrize("locale", LOCALES)
 def test_every_state_and_phase_has_words(locale: str) -> None:
     words = words_in(locale)
-    faces = {face_of(state, reason) for state in TicketState for reason in (None, *Reason)}
+    faces = {face_of(state, reason) for state in TicketState for reason in (None, *Reason)} | {UNBOUGHT}
+    assert face_of("done", None, "ended") == UNBOUGHT
+    assert face_of("done", None, "paid") == "done"
     assert faces > set(TicketState)
     assert {face for face, _ in words.headlines()} == faces
     assert {face for face, _ in words.leads()} == faces

@@ -35,7 +35,7 @@ from waiting_room.keys import SaleKeys
 from workers.drain import drain
 from workers.provider_health import Counted
 from workers.runtime import Runtime
-from workers.sweeper import publish_sales, take_in_late
+from workers.sweeper import free_slots, publish_sales, take_in_late
 
 Pair = tuple[Gateway, Gateway]
 PASSWORD = "a-password-for-tests"
@@ -489,6 +489,31 @@ def test_late_money_is_paid_or_given_back_once_whoever_is_killed(
     assert lane.llen(KEYS.lane) == 0
     assert one.tell(late.body, "evt").json() == {"verdict": "repeated"}
     counter.assert_money_and_stock_agree()
+
+
+def test_what_a_killed_gateway_was_about_to_tell_is_told_by_the_sweeper(
+    counter: Till, gateways: Pair, work: Runtime, lane: redis.Redis
+) -> None:
+    one, _ = gateways
+    order = counter.order()
+    payment = counter.open_attempt(order)
+    publish_sales(work)
+    lane.hset(KEYS.served, "its-ticket", f'{{"jti": "{order}.1"}}')  # the room knows of its slot
+    lane.hset(KEYS.passes, f"{order}.1", order)
+    lane.zadd(KEYS.ordering, {"its-ticket": 1})
+    before = lane.hgetall(KEYS.stock)
+    with no_writes(lane):
+        assert one.tell(counter.event("succeeded", payment), "evt").json() == {"verdict": "paid"}
+        one.kill()
+    one.start()
+    assert (lane.hgetall(KEYS.stock), lane.llen(KEYS.outcomes)) == (before, 0), "nobody was told"
+
+    publish_sales(work)
+    free_slots(work)
+
+    held_and_sold = str(lane.hget(KEYS.stock, "item:moonjar")).split(":")[1:3]
+    assert held_and_sold == ["0", str(UNITS)]
+    assert lane.lrange(KEYS.outcomes, 0, -1) == [f"{order}.1 paid"]
 
 
 def _tell_whoever_dies(gateway: Gateway, body: bytes) -> None:

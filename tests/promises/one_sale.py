@@ -146,3 +146,9 @@ class OneSale:
     async def state(self, name: str) -> str:
         """What the buyer of that name sees."""
         return (await self.room.look(self.sale_id, ticket_of(name))).state.value
+
+
+async def live_places(sale: OneSale) -> int:
+    """How many places of all kinds the store holds."""
+    sets = (sale.keys.line, sale.keys.turns, sale.keys.missed, sale.keys.shopping, sale.keys.ordering)
+    return sum([int(await sale.client.zcard(key)) for key in sets])

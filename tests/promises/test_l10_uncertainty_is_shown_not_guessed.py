@@ -28,11 +28,6 @@ STOCK = {"version": "1", "allotted": "1000", "held": "0", "sold": "0"}
 BOUND_S = 8.0
 
 
-@pytest.fixture
-async def sale(redis_async: Redis) -> OneSale:
-    return await OneSale(redis_async).begin()
-
-
 async def everything_is_unavailable(sale: OneSale) -> None:
     """Joins, polls, claims, extensions and leaves of known and unknown buyers alike."""
     steps: list[Callable[[], Awaitable[Any]]] = []
@@ -196,13 +191,6 @@ async def test_the_scripts_run_on_the_bundled_server(servers_dir: Path) -> None:
 
 
 # ---------------------------------------------------------------- with a controller
-
-
-@pytest.fixture
-async def books(redis_server: PrivateRedis, tmp_path: Path) -> AsyncIterator[PaperBooks]:
-    kept = PaperBooks(tmp_path / "books.sqlite", redis_server.url)
-    yield kept
-    await kept.close()
 
 
 @pytest.fixture

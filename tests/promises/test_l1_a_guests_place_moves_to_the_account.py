@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from redis.asyncio import Redis
 
-from tests.promises.one_sale import SALE_ID, OneSale, ticket_of
-from tests.promises.test_l1_one_buyer_one_place import live_places
-from tests.promises.test_l3_a_place_survives import Line, books, line  # noqa: F401 - fixtures
+from tests.promises.one_line import Line
+from tests.promises.one_sale import SALE_ID, OneSale, live_places, ticket_of
 from waiting_room import ticket
 from waiting_room.refusals import AlreadyExtended
 from waiting_room.room import Room
@@ -19,11 +17,6 @@ from waiting_room.ticket import Ticket
 def device_of(name: str) -> str:
     """The ticket id of the device of that name."""
     return ticket.guest_ticket_id(b"k" * 32, SALE_ID, name)
-
-
-@pytest.fixture
-async def sale(redis_async: Redis) -> OneSale:
-    return await OneSale(redis_async).begin()
 
 
 async def guest(sale: OneSale, name: str) -> int:
@@ -185,7 +178,7 @@ async def test_joins_calls_and_takeovers_at_once_leave_one_place_for_each(sale: 
 
 
 @pytest.mark.parametrize("state", ["waiting", "called", "missed"])
-async def test_after_a_loss_the_account_has_the_place_and_the_device_none(line: Line, state: str) -> None:  # noqa: F811
+async def test_after_a_loss_the_account_has_the_place_and_the_device_none(line: Line, state: str) -> None:
     place = await line.room.join(line.sale_id, device_of("phone"))
     old = Ticket(line.sale_id, device_of("phone"), place.number, place.store_id)
     if state != "waiting":

@@ -5,22 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from redis.asyncio import Redis
 
-from tests.promises.one_sale import OneSale, settings_fields, ticket_of
+from tests.promises.one_sale import OneSale, live_places, settings_fields, ticket_of
 from waiting_room.refusals import LineClosed, NoTicket, SoldOut, TooEarly
 from waiting_room.room import Room
-
-
-@pytest.fixture
-async def sale(redis_async: Redis) -> OneSale:
-    return await OneSale(redis_async).begin()
-
-
-async def live_places(sale: OneSale) -> int:
-    """How many places of all kinds the store holds."""
-    sets = (sale.keys.line, sale.keys.turns, sale.keys.missed, sale.keys.shopping, sale.keys.ordering)
-    return sum([int(await sale.client.zcard(key)) for key in sets])
 
 
 async def test_a_thousand_parallel_joins_of_one_account_give_one_place(sale: OneSale) -> None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from firstcome.servers import PrivateRedis
 from tests.promises.one_draw import SEED, OneDraw, drawn_order
 from tests.promises.one_sale import LEADER, ticket_of
 from tests.promises.paper_books import PaperBooks
@@ -23,13 +20,6 @@ from waiting_room.states import TicketState
 from waiting_room.ticking import TickReply
 
 CROWD = [f"buyer{n}" for n in range(60)]
-
-
-@pytest.fixture
-async def books(redis_async: Redis, redis_server: PrivateRedis, tmp_path: Path) -> AsyncIterator[PaperBooks]:
-    kept = PaperBooks(tmp_path / "books.sqlite", redis_server.url)
-    yield kept
-    await kept.close()
 
 
 @pytest.fixture

@@ -24,11 +24,6 @@ from waiting_room.ticking import Beat, TickRefusal, TickReply
 from waiting_room.window import Control, SaleSettings, Stock, phase
 
 
-@pytest.fixture
-async def sale(redis_async: Redis) -> OneSale:
-    return await OneSale(redis_async).begin()
-
-
 async def called_numbers(sale: OneSale) -> list[int]:
     return [row.number for row in await sale.room.read_calls(sale.sale_id, 100_000) if row.event == "call"]
 
@@ -199,7 +194,7 @@ async def test_a_leader_goes_on_at_once_while_a_step_has_left_calls_over(
 ) -> None:
     books = PaperBooks(tmp_path / "books.sqlite", redis_server.url)
     sale = OneSale(redis_async)
-    settings = settings_fields(calls_per_minute=600_000, capacity=100_000)
+    settings = settings_fields(calls_per_minute=600_000, capacity=100_000, control="paused")
     books.open_sale(sale.sale_id, settings, {"version": "1", "allotted": "100000", "held": "0", "sold": "0"})
     leader = Leadership(sale.sale_id, sale.room, books, token=LEADER, timing=Timing(tick_ms=LONGEST_STEP_MS))
     stop = asyncio.Event()
@@ -207,6 +202,7 @@ async def test_a_leader_goes_on_at_once_while_a_step_has_left_calls_over(
     await until(lambda: sale.client.hexists(sale.keys.room, "store_id"))
     names = [ticket_of(f"buyer{n}") for n in range(1_000)]
     await asyncio.gather(*(sale.room.join(sale.sale_id, name) for name in names))
+    await sale.change(control="running")  # not before all are there: the first tick is to find a thousand
 
     async def all_are_called() -> bool:
         return int(await sale.client.hlen(sale.keys.served)) == len(names)

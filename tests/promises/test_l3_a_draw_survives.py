@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
-from firstcome.servers import PrivateRedis
-from tests.promises.one_draw import CEILING_MS, SEED, OneDraw, drawn_order
+from tests.promises.one_draw import SEED, OneDraw, drawn_order
 from tests.promises.one_sale import ticket_of
 from tests.promises.paper_books import PaperBooks
 from waiting_room.draw import Entry, Published, commitment, faults_of, hash_of_list
@@ -19,13 +16,6 @@ from waiting_room.refusals import NoTicket
 from waiting_room.states import TicketState
 
 CROWD = [f"buyer{n}" for n in range(40)]
-
-
-@pytest.fixture
-async def books(redis_async: Redis, redis_server: PrivateRedis, tmp_path: Path) -> AsyncIterator[PaperBooks]:
-    kept = PaperBooks(tmp_path / "books.sqlite", redis_server.url)
-    yield kept
-    await kept.close()
 
 
 @pytest.fixture
@@ -228,4 +218,3 @@ async def test_a_restarted_lobby_waits_for_who_joined_in_the_seconds_that_were_l
     await sale.tick()
     await sale.draw()
     assert await numbers(sale, drawn_order(CROWD)) == list(range(1, 41))
-    assert CEILING_MS < 1_000

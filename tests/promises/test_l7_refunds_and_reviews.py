@@ -193,6 +193,11 @@ def test_other_reviews_are_closed_with_a_note(till: Till) -> None:
     assert till.order_row(order).review_reason is None
     with pytest.raises(IllegalMove):
         settle_review(till.db, VAULT, "op", order, ReviewStep.CLOSE, "again")
+    assert till.hear("refunded", payment, refunded=TOTAL + 1) is Verdict.REPEATED  # under an id of its own
+    assert till.order_row(order).review_reason is None
+    assert till.hear("refunded", payment, refunded=TOTAL + 2) is Verdict.REVIEW  # they claim more now
+    assert till.order_row(order).review_reason == "refund_above_paid"
+    assert till.states(order) == ("paid", ["succeeded"])
 
 
 def test_goods_go_out_arrive_and_come_back_step_by_step(till: Till, bank: Bank) -> None:

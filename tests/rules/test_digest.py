@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from waiting_room.digest import Digest, callable_since, locate, waits_at
 from waiting_room.estimate import Estimate
-from waiting_room.place import Around, Sight, place_of, scene_of
+from waiting_room.place import Around, Seen, place_of, scene_of
 from waiting_room.polling import PollLimits
 from waiting_room.states import RecordState
 from waiting_room.window import Phase
@@ -117,7 +117,7 @@ def test_so_many_count_as_called_as_the_rate_may_have_called_meanwhile(rate: int
 def test_a_place_from_the_digest_is_worded_like_one_from_the_line() -> None:
     digest = digest_of([float(number) for number in range(1, 101)])
     around = {name: getattr(digest, name) for name in Around.__struct_fields__}
-    sight = Sight(state=RecordState.WAITING, number=50, mark=50, ahead=49, **around)
+    seen = Seen(state=RecordState.WAITING, number=50, mark=50, ahead=49)
     told = scene_of(digest).place(50, 49, digest.now_ms, PollLimits(), chance=0.5)
-    assert told == place_of(sight, PollLimits(), chance=0.5)
+    assert told == place_of(scene_of(Around(**around)), seen, PollLimits(), chance=0.5)
     assert (told.position, told.waiting, told.estimate) == (50, 100, Estimate(5, 10))

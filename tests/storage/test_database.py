@@ -16,7 +16,8 @@ from sqlalchemy.exc import IntegrityError
 
 from firstcome.servers import PrivateMariaDB
 from shop.errors import FieldFault, InvalidFields, Unavailable
-from shop.storage.database import GREETING_TIMEOUT_S, Contended, Database, Tx
+from shop.storage.database import Contended, Database, Tx
+from shop.storage.engine import GREETING_TIMEOUT_S
 from shop.storage.faults import is_duplicate
 from shop.storage.locks import take_lane
 from shop.storage.paging import read_page

@@ -247,9 +247,8 @@ local function around(sale)
   }
 end
 
--- What a buyer may know of a ticket; nil when the room knows none.
-local function sight(sale, ticket)
-  local seen = around(sale)
+-- What a buyer may know of a ticket itself (waiting_room.place.Seen), written into `seen`; nil when the room knows none.
+local function tell_own(seen, sale, ticket)
   local place = tonumber(redis.call('ZSCORE', LINE, ticket) or '')
   if place then
     seen.state = 'waiting'
@@ -267,4 +266,9 @@ local function sight(sale, ticket)
     seen.comeback_ends_ms = tonumber(redis.call('ZSCORE', MISSED, ticket))
   end
   return seen
+end
+
+-- The sight of a ticket: what a buyer may know of it, and the sale around it, in one object; nil when the room knows none.
+local function sight(sale, ticket)
+  return tell_own(around(sale), sale, ticket)
 end

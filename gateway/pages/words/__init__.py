@@ -8,12 +8,12 @@ from __future__ import annotations
 from gateway.pages.words.cases import CaseWords
 from gateway.pages.words.figures import iso, share
 from gateway.pages.words.hands import HandWords
-from gateway.pages.words.line import LineWords, face_of
+from gateway.pages.words.line import UNBOUGHT, LineWords, face_of
 from gateway.pages.words.refusals import RefusalWords, fault_of
 from gateway.pages.words.sales import SaleWords
 from gateway.pages.words.troubles import TroubleWords
 
-__all__ = ["Words", "face_of", "fault_of", "iso", "share"]
+__all__ = ["UNBOUGHT", "Words", "face_of", "fault_of", "iso", "share"]
 
 
 class Words(SaleWords, LineWords, CaseWords, HandWords, TroubleWords, RefusalWords):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.pages.words.orders import OrderWords
+from gateway.pages.words.facts import FactWords
 from gateway.pages.words.records import RecordWords
 
 
-class CaseWords(OrderWords, RecordWords):
+class CaseWords(FactWords, RecordWords):
     """Words for what happened to an order."""
 
     def moment_word(self, moment: Any) -> str:
@@ -39,18 +39,6 @@ class CaseWords(OrderWords, RecordWords):
                 return self._effect_word(what, str(moment.detail.get("effect", "")))
             case _:
                 return self.audit_word(what)
-
-    def moment_detail(self, moment: Any) -> list[tuple[str, str]]:
-        """The facts beside it: (name, value). Amounts of a payment as money; the names are those of the API."""
-        facts = dict(moment.detail)
-        currency = str(facts.pop("currency", ""))
-        if currency:
-            for name in {"amount", "captured", "refunded"} & facts.keys():
-                facts[name] = self.money(int(facts[name]), currency)
-        if "state" in facts:
-            facts["state"] = self.order_word(str(facts["state"]))
-        facts.pop("operator_id", None)
-        return [(name, str(value)) for name, value in facts.items() if name != "effect"]
 
     def payment_word(self, state: str) -> str:
         """How a payment stands."""

@@ -30,6 +30,13 @@ def share(item: Any, counter: str) -> float:
     return round(100 * getattr(item, counter) / item.allotted, 2) if item.allotted else 0.0
 
 
+# Patterns of a day with its time, in Korean and in English.
+DAYS = {
+    "datetime": ("M월 d일 (E) HH:mm", "EEE d MMM, HH:mm"),
+    "stamp": ("M월 d일 HH:mm:ss", "d MMM, HH:mm:ss"),
+}
+
+
 class Figures:
     """What every kind of words needs: the language, its translations and its way to write numbers."""
 
@@ -54,11 +61,11 @@ class Figures:
         return format_currency(amount / 10 ** get_currency_precision(currency), currency, locale=self.locale)
 
     def moment(self, at: datetime, style: str = "time") -> str:
-        """A moment in the language's own zone; style: time, seconds or datetime."""
+        """A moment in the language's own zone; style: time, seconds, datetime (day and minute) or stamp (day and second)."""
         local = at.astimezone(self.zone)
-        if style == "datetime":
-            pattern = "M월 d일 (E) HH:mm" if self.locale == "ko" else "EEE d MMM, HH:mm"
-            text = format_datetime(local, pattern, locale=self.locale)
+        if style in ("datetime", "stamp"):
+            korean, english = DAYS[style]
+            text = format_datetime(local, korean if self.locale == "ko" else english, locale=self.locale)
         else:
             text = format_time(local, "HH:mm:ss" if style == "seconds" else "HH:mm", locale=self.locale)
         return f"{text} {self.zone_name}"

@@ -13,6 +13,7 @@ STATE_TONES = {
     "rebuilding": "wait",
     "provider_down": "wait",
     "all_held": "wait",
+    "unbought": "rest",
     "left": "rest",
     "lapsed": "rest",
     "sold_out": "rest",
@@ -23,11 +24,17 @@ STATE_STEPS = {"called": 2, "missed": 2, "admitted": 3, "done": 5}
 
 
 # A waiting buyer whose line stands still is shown that, with the same place. The reasons of an estimate name it.
+UNBOUGHT = "unbought"
 STANDSTILLS = frozenset({"paused", "rebuilding", "provider_down"})
 
 
-def face_of(state: str, reason: str | None) -> str:
-    """The face that a place wears on its page: its state, or why the line of a waiting buyer stands; `line.js` says the same."""
+def face_of(state: str, reason: str | None, outcome: str | None = None) -> str:
+    """The face that a place wears on its page; `line.js` says the same.
+
+    Its state, or why the line of a waiting buyer stands, or that a place which is done has bought nothing.
+    """
+    if (state, outcome) == ("done", "ended"):
+        return UNBOUGHT
     return reason if state == "waiting" and reason in STANDSTILLS else state
 
 
@@ -48,6 +55,7 @@ class LineWords(Figures):
             ("missed", _("You missed your turn, but it is not lost")),
             ("admitted", admitted),
             ("done", _("All done. Thank you")),
+            (UNBOUGHT, _("Your order ended without a purchase")),
             ("left", _("You have left the line")),
             ("lapsed", _("Your place has ended")),
             ("all_held", _("Everything is in checkout right now")),
@@ -84,7 +92,18 @@ class LineWords(Figures):
             ("called", _("Start your checkout before the time is up. Nothing is bought yet.")),
             ("missed", _("Press “I am here” in time, and you are the next to be called.")),
             ("admitted", go_on if to_site else to_order),
-            ("done", _("Your order is in. You find it under “My orders”.")),
+            (
+                "done",
+                _(
+                    "Your order is in. You find it under “My orders”. Your place in this line is used with it."
+                ),
+            ),
+            (
+                UNBOUGHT,
+                _(
+                    "It was cancelled or not paid in time, so it went on to the next. While the sale goes on you may join again, with a new number."
+                ),
+            ),
             ("left", _("Your place was given up, as you wished.")),
             ("lapsed", _("The time to come back is over, so the place went on to the others.")),
             (
@@ -142,6 +161,7 @@ class LineWords(Figures):
             ("title-missed", _("● You missed your turn")),
             ("title-admitted", _("✓ Checkout is open")),
             ("title-done", _("✓ Done")),
+            ("title-unbought", _("Your order has ended")),
             ("title-left", _("You have left the line")),
             ("title-lapsed", _("Your place has ended")),
             ("title-all_held", _("({ahead}) In line")),

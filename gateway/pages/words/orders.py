@@ -77,7 +77,9 @@ class OrderWords(Figures):
             "refunding": _(
                 "The payment provider is giving back what you paid. We send you a mail when it is done."
             ),
-            "refunded": _("Your bank may take a few days to show it. The order is over."),
+            "refunded": _(
+                "Your bank may take a few days to show it. The order is over. Your place in the line was used by it, so you cannot join that line again."
+            ),
             "fulfilling": _(
                 "It is paid and is being made ready for you. We send you a mail when it is on its way."
             ),
@@ -140,6 +142,7 @@ class OrderWords(Figures):
         )
 
     def rejection(self, reason: str | None) -> str:
+        """Why an order was not accepted, said to its buyer."""
         _ = self._gettext
         words = {
             "sold_out": _("What you wanted was sold out just before it was your order's turn."),
@@ -150,3 +153,16 @@ class OrderWords(Figures):
             "account_closed": _("The account has been closed."),
         }.get(reason or "", _("Something went wrong on our side. We are sorry."))
         return words + " " + _("Nothing was charged, and your turn is still open until its time is up.")
+
+    def reject_word(self, reason: str) -> str:
+        """Why an order was not accepted, in a word or two."""
+        _ = self._gettext
+        return {
+            "sold_out": _("sold out"),
+            "over_limit": _("more than one buyer may have"),
+            "pass_used": _("the turn had bought already"),
+            "not_on_sale": _("not offered by the sale"),
+            "bad_address": _("an address that cannot be used"),
+            "account_closed": _("the account was closed"),
+            "failed": _("could not be decided"),
+        }.get(reason, reason)
