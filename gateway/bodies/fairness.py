@@ -34,9 +34,10 @@ class ActionBody(Body, frozen=True):
 
 
 class FairnessBody(Body, frozen=True):
-    """Tickets against calls against decisions. `inversions`: pairs of tickets of which the higher number was called first; tickets
-    that came back after a loss of Redis (`losses`), when others had been called, count as `back_after_loss` instead. `off_the_list`:
-    tickets of a draw that were called at another place than the list gives them. `whole_until`: the log is complete up to then.
+    """Tickets against calls against decisions. `tickets`: the highest number given; after a loss of Redis (`losses`) counting goes on above
+    all that may have been given. `inversions`: pairs of tickets of which the higher number was called first; tickets that came back
+    after a loss, when others had been called, count as `back_after_loss` instead. `off_the_list`: tickets of a draw that were called
+    at another place than the list gives them. `whole_until`: the log is complete up to then.
     """
 
     sale: str

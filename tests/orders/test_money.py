@@ -111,4 +111,6 @@ def test_the_whole_on_its_way_back_is_told_once(till: Till) -> None:
     (sentence,) = told(till, order)
     assert "giving back" in sentence
     till.hear("refunded", payment, refunded=TOTAL)
-    assert told(till, order) == ["Your bank may take a few days to show it. The order is over."]
+    assert told(till, order) == [
+        "Your bank may take a few days to show it. The order is over. Your place in the line was used by it, so you cannot join that line again."
+    ]
