@@ -505,6 +505,10 @@ def test_what_a_killed_gateway_was_about_to_tell_is_told_by_the_sweeper(
     with no_writes(lane):
         assert one.tell(counter.event("succeeded", payment), "evt").json() == {"verdict": "paid"}
         one.kill()
+        # A write that waits already would be carried out though its sender is dead.
+        for client in lane.client_list():
+            if "b" in client["flags"]:
+                lane.client_kill_filter(_id=client["id"])
     one.start()
     assert (lane.hgetall(KEYS.stock), lane.llen(KEYS.outcomes)) == (before, 0), "nobody was told"
 
