@@ -77,6 +77,7 @@ class ShopBooks:
         self._publisher = publisher
         self._threads = threads
         self._health = health
+        self._asking = asyncio.Lock()
         self._held = ""
         self._held_until_s = 0.0
 
@@ -86,10 +87,10 @@ class ShopBooks:
 
     async def hold(self) -> str:
         """`provider_down` while paying does not work."""
-        now_s = time.monotonic()
-        if now_s >= self._held_until_s:
-            self._held_until_s = now_s + HOLD_GOOD_FOR_S  # whoever asks meanwhile hears the last answer
-            self._held = "provider_down" if await self._aside(self._health.down) else ""
+        async with self._asking:  # whoever comes meanwhile waits for the same answer
+            if time.monotonic() >= self._held_until_s:
+                self._held = "provider_down" if await self._aside(self._health.down) else ""
+                self._held_until_s = time.monotonic() + HOLD_GOOD_FOR_S
         return self._held
 
     async def publish(self, sale_id: str) -> None:

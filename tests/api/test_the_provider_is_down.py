@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from unittest.mock import ANY
 
 import pytest
 
 from shop.payments.providers.simulator import SimulatorProvider
 from shop.payments.rules import ProviderRefused, ProviderUnavailable, Report
-from tests.api.conftest import House, problem
+from tests.api.conftest import House, books_of, problem
 from tests.till import API_KEY, SECRET
 from workers.provider_health import Counted, ProviderHealth, probe
 
@@ -31,6 +33,17 @@ async def test_calls_that_fail_are_counted_for_all_and_held_against_the_provider
     assert probe(house.runtime.redis, house.runtime.providers)  # another process asks, in vain
     told = (await operator.ask("GET", figures)).json()["providers"]
     assert told == [{"name": "simulator", "calls": 4, "failed": 4, "down": True}]
+
+
+async def test_all_sales_of_a_controller_hear_that_paying_does_not_work_however_many_ask_at_once(
+    house: House,
+) -> None:
+    for _ in range(3):
+        with pytest.raises(ProviderUnavailable):
+            house.runtime.providers["simulator"].fetch("a-payment", None)
+    with ThreadPoolExecutor(2) as threads:
+        books = books_of(house, threads)
+        assert await asyncio.gather(*(books.hold() for _ in range(20))) == ["provider_down"] * 20
 
 
 async def test_while_paying_does_not_work_nobody_is_called_and_all_are_told_why(house: House) -> None:
