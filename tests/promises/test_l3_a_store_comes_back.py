@@ -104,9 +104,7 @@ async def test_what_the_rate_allowed_since_the_last_copy_counts_as_taken_for_one
     opened = str(int(settings_fields()["opens_at_ms"]) - 100_000)
     line.books.change_sale(line.sale_id, calls_per_minute="60", capacity="100", opens_at_ms=opened)
     await line.copy_log()
-    copied = await line.books.whole_until(line.sale_id)
-    assert copied is not None
-    await line.books.note_copied(line.sale_id, copied - 40_000)
+    await copied_ago(line, 40_000)
     for name in (f"buyer{n}" for n in range(100)):
         await line.join(name)
     await line.lose()
@@ -122,11 +120,16 @@ async def test_what_the_rate_allowed_since_the_last_copy_counts_as_taken_for_one
     assert (await line.tick(1_000)).calls >= 40
 
 
-async def away_for(line: Line, server: PrivateRedis, away_ms: int) -> None:
-    """The store is restarted on its data; log and last tick are older than they were, as if it had been away so long."""
+async def copied_ago(line: Line, ago_ms: int) -> None:
+    """The log was copied for the last time so long before it was."""
     copied = await line.books.whole_until(line.sale_id)
     assert copied is not None
-    await line.books.note_copied(line.sale_id, copied - away_ms)
+    await line.books.note_copied(line.sale_id, copied - ago_ms)
+
+
+async def away_for(line: Line, server: PrivateRedis, away_ms: int) -> None:
+    """The store is restarted on its data; log and last tick are older than they were, as if it had been away so long."""
+    await copied_ago(line, away_ms)
     for name in ("wall_ms", "rested_ms"):
         if (at := await line.client.hget(line.keys.room, name)) is not None:
             await line.client.hset(line.keys.room, name, str(int(at) - away_ms))
@@ -162,9 +165,7 @@ async def test_a_second_loss_does_not_free_what_the_first_has_left_unknown(
     opened = str(int(settings_fields()["opens_at_ms"]) - 100_000)
     line.books.change_sale(line.sale_id, calls_per_minute="60", capacity="100", opens_at_ms=opened)
     await line.copy_log()
-    copied = await line.books.whole_until(line.sale_id)
-    assert copied is not None
-    await line.books.note_copied(line.sale_id, copied - 40_000)
+    await copied_ago(line, 40_000)
     await line.lose()
     for name in (f"buyer{n}" for n in range(200)):
         await line.join(name)
