@@ -77,9 +77,8 @@ class ShopBooks:
         self._publisher = publisher
         self._threads = threads
         self._health = health
-        self._asking = asyncio.Lock()
-        self._held = ""
-        self._held_until_s = 0.0
+        self._hold: asyncio.Task[str] | None = None
+        self._hold_ends_s = 0.0
 
     async def live_sales(self) -> Sequence[SaleRef]:
         """All sales that are neither drafts nor long over."""
@@ -87,11 +86,16 @@ class ShopBooks:
 
     async def hold(self) -> str:
         """`provider_down` while paying does not work."""
-        async with self._asking:  # whoever comes meanwhile waits for the same answer
-            if time.monotonic() >= self._held_until_s:
-                self._held = "provider_down" if await self._aside(self._health.down) else ""
-                self._held_until_s = time.monotonic() + HOLD_GOOD_FOR_S
-        return self._held
+        asked = self._hold
+        if asked is None or (asked.done() and time.monotonic() >= self._hold_ends_s):
+            asked = self._hold = asyncio.create_task(self._ask_for_hold())
+        return await asyncio.shield(asked)  # whoever comes meanwhile waits for the same answer
+
+    async def _ask_for_hold(self) -> str:
+        try:
+            return "provider_down" if await self._aside(self._health.down) else ""
+        finally:
+            self._hold_ends_s = time.monotonic() + HOLD_GOOD_FOR_S
 
     async def publish(self, sale_id: str) -> None:
         """Lay settings, stock and lane mark of the sale into Redis again."""
