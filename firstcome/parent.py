@@ -22,13 +22,16 @@ class MakeAbove:
         return os.getppid() != self._pid or self._handles_an_interrupt()
 
     def _handles_an_interrupt(self) -> bool:
-        # While GNU make handles SIGINT the signal is blocked and its handler is taken off. Linux shows that; elsewhere we
-        # would wait for a second signal.
+        # While GNU make handles SIGINT the signal is blocked and its handler is taken off, which leaves the default. Linux shows that;
+        # elsewhere we would wait for a second signal. Who ignores SIGINT is not stopping: it is blocked there for a moment with
+        # every process that is started.
         try:
             status = Path(f"/proc/{self._pid}/status").read_text()
         except OSError:
             return False
         masks = dict(line.split(":\t", 1) for line in status.splitlines() if line.startswith("Sig"))
         bit = 1 << (signal.SIGINT - 1)
-        blocked, caught = (int(masks.get(name, "0"), 16) & bit for name in ("SigBlk", "SigCgt"))
-        return bool(blocked) and not caught
+        blocked, caught, ignored = (
+            bool(int(masks.get(name, "0"), 16) & bit) for name in ("SigBlk", "SigCgt", "SigIgn")
+        )
+        return blocked and not caught and not ignored

@@ -113,8 +113,12 @@ class RunningDemo:
         """End the demo as Ctrl-C does; returns the exit code."""
         while self._clients:
             self._clients.pop().close()
-        if self.process is None or self.process.poll() is not None:
-            return 0 if self.process is None else int(self.process.returncode)
+        if self.process is None:
+            return 0
+        if self.process.poll() is not None:
+            if self.process.stdout:
+                self.process.stdout.close()
+            return int(self.process.returncode)
         self.process.send_signal(sig)
         self.process.communicate(timeout=timeout_s)
         return int(self.process.returncode)
