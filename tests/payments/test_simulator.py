@@ -58,6 +58,8 @@ def test_a_silent_payment_is_captured_and_nobody_is_told(provider: SimulatorProv
 def test_a_late_payment_succeeds_although_it_was_cancelled(provider: SimulatorProvider, shop: Shop) -> None:
     request = asked()
     press(provider.start(request).checkout_url, "late")
+    # Each callback travels on its own: two at once may arrive in any order.
+    shop.wait_for(request.payment_id, 1)
     cancelled = provider.cancel(request.payment_id, None)
     assert cancelled is not None
     assert cancelled.fact == "cancelled"
@@ -69,6 +71,7 @@ def test_a_slow_payment_that_is_cancelled_in_time_takes_no_money(
 ) -> None:
     request = asked()
     press(provider.start(request).checkout_url, "slow")
+    shop.wait_for(request.payment_id, 1)
     provider.cancel(request.payment_id, None)
     witness = asked()
     press(provider.start(witness).checkout_url, "slow")
