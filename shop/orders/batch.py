@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, TypeAlias
 
+import msgspec
 from sqlalchemy import Row, case, delete, select, update
 
 from shop.accounts.addresses import address_for_order
@@ -20,7 +22,7 @@ from shop.orders.rules import OUTCOMES, Ended, OrderState, RejectReason, pass_cl
 from shop.payments.apply import Case
 from shop.stock.moves import Movement, move_stock
 from shop.stock.rules import ReservationState
-from shop.storage.columns import from_millis
+from shop.storage.columns import from_millis, is_among
 from shop.storage.database import Contended, Tx
 from shop.storage.tables import lane_attempts, lanes, order_lines, orders, reservations, sale_items
 from shop.vault import Vault
@@ -34,8 +36,7 @@ class UnknownLane(ShopError):
     """Orders were accepted for a sale that the database does not know."""
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(msgspec.Struct, frozen=True):
     """What became of one order. `seq` is None for an order that was cancelled while it was queued; `late` is the payment that
     had it decided again.
     """
@@ -79,7 +80,7 @@ def split_head(tx: Tx, entries: Sequence[OrderEntry]) -> tuple[list[OrderEntry],
     if not entries:
         return [], []
     columns = (orders.c.order_id, orders.c.state, orders.c.reason, orders.c.seq)
-    known = orders.c.order_id.in_({entry.order_id for entry in entries})
+    known = is_among(orders.c.order_id, {entry.order_id for entry in entries})
     rows = {row.order_id: row for row in tx.all(select(*columns).where(known))}
     late = still_late(tx, entries)
     fresh: dict[str, OrderEntry] = {}
@@ -162,8 +163,9 @@ def _write(
     everything = [entry for entry, _ in judged]
     judged = [(entry, judgement) for entry, judgement in judged if entry.late is None]
     numbered = [(seq + place, entry, judgement) for place, (entry, judgement) in enumerate(judged, 1)]
+    hold_until = tx.now + facts.hold
     rows = [
-        _order_row(tx, entry, judgement, number, facts.currency, facts)
+        _order_row(tx, entry, judgement, number, facts.currency, hold_until)
         for number, entry, judgement in numbered
     ]
     for row, (entry, judgement) in zip(rows, judged, strict=True):
@@ -214,7 +216,7 @@ def _advance(tx: Tx, sale_id: str, seq: int, decided: Sequence[OrderEntry]) -> N
     if tx.execute(cursor.values(seq=seq + numbers, accepted_no=further)).rowcount != 1:
         raise Contended(f"the lane of {sale_id} was moved by somebody else", retry_after_s=1)
     tx.execute(
-        delete(lane_attempts).where(lane_attempts.c.order_id.in_([entry.lane_id for entry in decided]))
+        delete(lane_attempts).where(is_among(lane_attempts.c.order_id, [entry.lane_id for entry in decided]))
     )
 
 
@@ -228,9 +230,13 @@ def _decision(entry: OrderEntry, judgement: Judgement, seq: int | None) -> Decis
 
 
 def _order_row(
-    tx: Tx, entry: OrderEntry, judgement: Judgement, seq: int, currency: str, facts: Facts | None = None
+    tx: Tx,
+    entry: OrderEntry,
+    judgement: Judgement,
+    seq: int,
+    currency: str,
+    hold_until: datetime | None = None,
 ) -> dict[str, Any]:
-    held = judgement.state is OrderState.RESERVED and facts is not None
     return {
         "order_id": entry.order_id,
         "sale_id": entry.sale_id,
@@ -246,7 +252,7 @@ def _order_row(
         "accepted_no": entry.accepted_no,
         "accepted_at": from_millis(entry.accepted_at_ms),
         "decided_at": tx.now,
-        "hold_expires_at": tx.now + facts.hold if held and facts else None,
+        "hold_expires_at": hold_until if judgement.state is OrderState.RESERVED else None,
         "updated_at": tx.now,
     }
 

@@ -12,7 +12,8 @@ from sqlalchemy import Row, func, select
 from shop.orders.entry import OrderEntry
 from shop.orders.judgement import Books, Item
 from shop.orders.rules import LIVE_STATES, pass_claim
-from shop.storage.database import Tx
+from shop.storage.columns import is_among
+from shop.storage.database import NOW, Tx
 from shop.storage.tables import accounts, addresses, order_lines, orders, products, sale_items, sales
 
 NOT_SELLING = ("draft", "cancelled")
@@ -35,7 +36,8 @@ def read_facts(tx: Tx, sale_id: str, entries: Sequence[OrderEntry]) -> Facts:
     Free units are read without a lock: only the holder of the lane raises held + sold, and the UPDATE re-checks. Accounts are
     locked against erasure.
     """
-    sale = tx.one(select(sales.c.title, sales.c.control, sales.c.hold_s).where(sales.c.sale_id == sale_id))
+    columns = (sales.c.title, sales.c.control, sales.c.hold_s, NOW)
+    (sale,) = tx.all_and_now(select(*columns).where(sales.c.sale_id == sale_id))
     offered = _items(tx, sale_id)
     owned = _addresses(tx, entries)
     books = Books(
@@ -66,7 +68,7 @@ def _items(tx: Tx, sale_id: str) -> Sequence[Row[Any]]:
 
 def _addresses(tx: Tx, entries: Sequence[OrderEntry]) -> Sequence[Row[Any]]:
     wanted = {entry.address_id for entry in entries if entry.address_id is not None}
-    return tx.all(select(addresses).where(addresses.c.address_id.in_(wanted))) if wanted else []
+    return tx.all(select(addresses).where(is_among(addresses.c.address_id, wanted))) if wanted else []
 
 
 def _bought(tx: Tx, sale_id: str, entries: Sequence[OrderEntry]) -> dict[tuple[str, int], int]:
@@ -75,7 +77,7 @@ def _bought(tx: Tx, sale_id: str, entries: Sequence[OrderEntry]) -> dict[tuple[s
             orders.c.account_id, order_lines.c.sale_item_id, func.sum(order_lines.c.quantity).label("units")
         )
         .join(order_lines, order_lines.c.order_id == orders.c.order_id)
-        .where(orders.c.account_id.in_({entry.account_id for entry in entries}))
+        .where(is_among(orders.c.account_id, {entry.account_id for entry in entries}))
         .where(orders.c.sale_id == sale_id, orders.c.state.in_(LIVE_STATES))
         .group_by(orders.c.account_id, order_lines.c.sale_item_id)
     )
@@ -84,18 +86,15 @@ def _bought(tx: Tx, sale_id: str, entries: Sequence[OrderEntry]) -> dict[tuple[s
 
 def _used_passes(tx: Tx, sale_id: str, entries: Sequence[OrderEntry]) -> set[str]:
     claims = {pass_claim(sale_id, entry.pass_jti) for entry in entries}
-    return set(tx.scalars(select(orders.c.pass_jti).where(orders.c.pass_claim.in_(claims))))
+    return set(tx.scalars(select(orders.c.pass_jti).where(is_among(orders.c.pass_claim, claims))))
 
 
 def _open_accounts(tx: Tx, entries: Sequence[OrderEntry]) -> frozenset[str]:
     """Those that are not erased. The shared lock holds an erasure up until these orders are there for it to see."""
-    wanted = {entry.account_id for entry in entries}
-    found = accounts.c.account_id.in_(wanted) & accounts.c.erased_at.is_(None)
-    return frozenset(
-        tx.scalars(
-            select(accounts.c.account_id)
-            .where(found)
-            .order_by(accounts.c.account_id)
-            .with_for_update(read=True)
-        )
-    )
+    wanted = frozenset(entry.account_id for entry in entries)
+    found = is_among(accounts.c.account_id, wanted) & accounts.c.erased_at.is_(None)
+    if tx.scalar(select(func.count()).select_from(accounts).where(found).with_for_update(read=True)) == len(
+        wanted
+    ):
+        return wanted  # as nearly always: their names need not travel
+    return frozenset(tx.scalars(select(accounts.c.account_id).where(found).with_for_update(read=True)))

@@ -56,7 +56,7 @@ def put_decision_letters(
             order_id=row["order_id"],
             sale_title=sale_title,
             lines=[(line.item.title, line.quantity) for line in judgement.lines],
-            total=judgement.total,
+            total=row["total"],
             currency=row["currency"],
             hold_expires_at=row["hold_expires_at"],
             reason=row["reason"],

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 from sqlalchemy import BigInteger, Row, bindparam, select, update
 
 from shop.stock.rules import ReservationState, move_reservation
@@ -17,8 +17,7 @@ from shop.storage.database import Contended, Tx
 from shop.storage.tables import products, reservations, sale_items, stock_ledger
 
 
-@dataclass(frozen=True, slots=True)
-class Movement:
+class Movement(msgspec.Struct, frozen=True):
     """So many units of one sale item, by which each counter changes."""
 
     sale_item_id: int

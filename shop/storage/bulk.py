@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import repeat
-from operator import is_
+from operator import is_, itemgetter
 from typing import Any
 
 from pymysql.converters import escape_string
@@ -27,6 +27,7 @@ Writer = Callable[[Any], str]
 ROWS_A_STATEMENT = 500
 # What `escape_string` would change; all else stands for itself between quotes.
 _SPECIAL = re.compile("[\\x00\\n\\r\\x1a\"'\\\\]").search
+_PLAIN = re.compile("[A-Za-z0-9_.:-]*").fullmatch  # as nearly all ids are
 
 
 def can_write(table: Table) -> bool:
@@ -49,7 +50,8 @@ def insert_statements(table: Table, rows: Sequence[Mapping[str, Any]]) -> Iterat
         columns.append((column.name, _writer(column)))
     names = ", ".join(f"`{name}`" for name, _ in columns)
     whole = [{**defaults, **row} for row in rows] if defaults else rows
-    cells = [_texts(write, [row[name] for row in whole]) for name, write in columns]
+    values = zip(*map(itemgetter(*(name for name, _ in columns)), whole), strict=True)
+    cells = [_texts(write, column) for (_, write), column in zip(columns, values, strict=True)]
     texts = [f"({','.join(row)})" for row in zip(*cells, strict=True)]
     for first in range(0, len(texts), ROWS_A_STATEMENT):
         yield f"INSERT INTO `{table.name}` ({names}) VALUES " + ",".join(
@@ -102,6 +104,8 @@ def _write_text(value: str) -> str:
 
 
 def _write_id(value: str) -> str:
+    if _PLAIN(value):
+        return f"'{value}'"
     return _write_text(value if value.isascii() else value.encode("ascii", "backslashreplace").decode())
 
 

@@ -5,14 +5,15 @@ Knows SQLAlchemy and nothing of the shop.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BigInteger, Dialect, Integer, LargeBinary, String
+from sqlalchemy import BigInteger, Column, ColumnElement, Dialect, Integer, LargeBinary, String, bindparam
 from sqlalchemy.dialects import mysql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeDecorator, TypeEngine
+from sqlalchemy.types import TypeDecorator, TypeEngine, UserDefinedType
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -83,6 +84,31 @@ class Id(TypeDecorator[str]):
 
     def process_bind_param(self, value: str | None, _dialect: Any) -> str | None:
         return None if value is None else value.encode("ascii", "backslashreplace").decode("ascii")
+
+
+class _Ids(UserDefinedType[Collection[str]]):
+    """Many ids in brackets, written into the statement."""
+
+    cache_ok = True
+
+    def literal_processor(self, dialect: Dialect) -> Callable[[Collection[str]], str]:
+        # Backslashes are the dialect's own business.
+        percent = "%%" if dialect.paramstyle in ("format", "pyformat") else "%"
+
+        def write(ids: Collection[str]) -> str:
+            texts = "', '".join([one.replace("'", "''") for one in ids])
+            ascii_only = texts.encode("ascii", "backslashreplace").decode("ascii")
+            return f"('{ascii_only.replace('%', percent)}')" if ids else "(NULL)"
+
+        return write
+
+
+def is_among(column: Column[str], ids: Collection[str]) -> ColumnElement[bool]:
+    """Whether an `Id` column holds one of these; for hundreds of ids.
+
+    Binding and quoting them one by one would take longer than the server needs to find them.
+    """
+    return column.bool_op("IN")(bindparam(None, ids, _Ids(), literal_execute=True))
 
 
 def Sealed(length: int) -> LargeBinary:

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 
 from shop.orders.rules import OrderState
+from shop.storage.columns import is_among
 from shop.storage.database import MANY_ROWS, Database, Tx
 from shop.storage.tables import audit, orders, outbox, products
 
@@ -146,6 +147,22 @@ def test_a_refused_row_takes_all_of_them_back_and_its_values_are_told_to_nobody(
         )
     assert "a secret" not in str(refused.value)
     assert db.read(lambda tx: tx.all(select(products))) == []
+
+
+def test_ids_are_found_among_many_as_if_each_had_been_bound_by_itself(db: Database) -> None:
+    ids = [*(text.replace("\x00", "") for text in AWKWARD), "%%", "''", "\\'", "a' OR '1'='1"]
+    column = outbox.c.dedupe
+    for name in ids:
+        db.run(lambda tx, name=name: tx.insert(outbox, [letter(0, b"") | {"dedupe": name}]))
+
+    def found(condition: Any) -> list[str]:
+        return db.read(lambda tx: list(tx.scalars(select(column).where(condition))))
+
+    for name in ids:
+        assert found(is_among(column, [name])) == found(column == name)
+        assert len(found(column == name)) == 1
+    assert sorted(found(is_among(column, ids))) == sorted(found(column.is_not(None)))
+    assert found(is_among(column, [])) == []
 
 
 def test_a_value_of_another_kind_is_refused(db: Database) -> None:
