@@ -74,18 +74,20 @@ class _Claim:
 
 def put_effects(tx: Tx, vault: Vault, requests: Sequence[Request]) -> None:
     """Have these effects carried out after the commit; those whose `dedupe` was put before are left out."""
+    now = tx.now
+    payloads = vault.seal_all(
+        [(msgspec.json.encode(one.payload).decode(), _place(one.dedupe)) for one in requests]
+    )
     rows = [
         {
             "kind": request.kind,
             "dedupe": request.dedupe,
-            "payload_sealed": vault.seal(
-                msgspec.json.encode(request.payload).decode(), _place(request.dedupe)
-            ),
+            "payload_sealed": sealed,
             "attempts": 0,
-            "due_at": tx.now,
-            "created_at": tx.now,
+            "due_at": now,
+            "created_at": now,
         }
-        for request in requests
+        for request, sealed in zip(requests, payloads, strict=True)
     ]
     tx.insert_missing(outbox, rows)
 

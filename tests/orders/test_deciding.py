@@ -255,7 +255,7 @@ def test_attempts_that_ended_in_a_crash_count_and_a_database_that_is_away_does_n
 
         fault: BaseException = PowerCut()
 
-        def seal(self, _text: str, _context: str) -> bytes:
+        def seal_all(self, _fields: Sequence[tuple[str, str]]) -> list[bytes]:
             raise self.fault
 
     vault = Vault("k1", {"k1": bytes(32)})
@@ -301,10 +301,10 @@ def test_only_an_order_that_is_alone_is_blamed_for_the_death_of_a_drain(counter:
     class Vault(type(VAULT)):  # type: ignore[misc]
         """The process dies whenever it comes to one of the letters."""
 
-        def seal(self, text: str, context: str) -> bytes:
-            if deadly in context:
+        def seal_all(self, fields: Sequence[tuple[str, str]]) -> list[bytes]:
+            if any(deadly in context for _, context in fields):
                 raise PowerCut
-            return bytes(super().seal(text, context))
+            return list(super().seal_all(fields))
 
     vault, deaths, done = Vault("k1", {"k1": bytes(32)}), 0, 0
     while done < len(made):

@@ -38,6 +38,17 @@ def test_bytes_that_are_no_sealed_field_are_refused(noise: bytes) -> None:
 def test_the_same_text_never_looks_the_same_twice() -> None:
     vault = Vault("k1", KEYS)
     assert vault.seal("text", HERE) != vault.seal("text", HERE)
+    assert len(set(vault.seal_all([("text", HERE)] * 100))) == 100
+
+
+def test_fields_that_are_sealed_together_open_each_in_its_own_place() -> None:
+    vault = Vault("k1", KEYS)
+    fields = [(f"text {number}", place("outbox.payload_sealed", str(number))) for number in range(20)]
+    for sealed, (text, here) in zip(vault.seal_all(fields), fields, strict=True):
+        assert vault.open(sealed, here) == text
+        with pytest.raises(Unreadable):
+            vault.open(sealed, HERE)
+    assert vault.seal_all([]) == []
 
 
 def test_only_fields_under_an_old_key_are_sealed_anew() -> None:
