@@ -327,7 +327,8 @@ class LaneReader:
 
     def pop_decided(self, sale_id: str, lane_ids: Iterable[str]) -> int:
         """Take these entries off the head, stopping at the first that is another; the number taken."""
-        return int(self._pop(keys=[SaleKeys(sale_id).lane], args=list(lane_ids)))
+        known = list(lane_ids)
+        return int(self._pop(keys=[SaleKeys(sale_id).lane], args=known)) if known else 0
 
 
 class Doorbell:

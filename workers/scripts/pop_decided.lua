@@ -11,13 +11,12 @@ for _, lane_id in ipairs(ARGV) do
 end
 
 local taken = 0
-while taken < #ARGV do
-  local head = redis.call('LINDEX', KEYS[1], 0)
-  local entry = head and cjson.decode(head)
-  if not entry or not decided[entry.late or entry.order_id] then
+for _, waiting in ipairs(redis.call('LRANGE', KEYS[1], 0, #ARGV - 1)) do
+  local entry = cjson.decode(waiting)
+  if not decided[entry.late or entry.order_id] then
     break
   end
-  redis.call('LPOP', KEYS[1])
   taken = taken + 1
 end
+redis.call('LTRIM', KEYS[1], taken, -1)
 return taken
