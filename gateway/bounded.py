@@ -58,7 +58,9 @@ class BoundedPool(ThreadPoolExecutor):
     An executor, so that it can also be an event loop's default one and bound everything that leaves the loop.
     """
 
-    def __init__(self, threads: int, queue: int, name: str, *, patience_s: float = 5.0, comeback_s: float = 10.0) -> None:
+    def __init__(
+        self, threads: int, queue: int, name: str, *, patience_s: float = 5.0, comeback_s: float = 10.0
+    ) -> None:
         super().__init__(max_workers=threads, thread_name_prefix=name)
         self._most = threads + queue
         self._patience_s = patience_s
