@@ -97,7 +97,7 @@ class Together:
         keys: list[Key] = [*line.keys]
         args: list[Argument] = []
         for asked in together:
-            keys += [key.encode() for key in asked.keys]
+            keys += asked.keys
             args += asked.args
         try:
             reply = self._scripts.submit(self._script, keys, args)
