@@ -69,6 +69,8 @@ DATABASE_ANSWERS_WITHIN_S = LOCK_WAIT_S + 1
 # More calls than the database has connections wait a little for one; far more than that are refused at once.
 WAITING_PER_CONNECTION = 20
 PAYMENT_THREADS, PAYMENT_QUEUE = 8, 64
+# Ten thousand sign-ins at once take minutes: who is put off is told so, and does not ask every few seconds.
+LOGIN_COMEBACK_S = 60.0
 
 
 def create_app(settings: Settings) -> Gateway:
@@ -187,7 +189,9 @@ def build_services(settings: Settings) -> Services:
         blocking=BoundedPool(
             settings.pool_size + 3, settings.pool_size * WAITING_PER_CONNECTION, name="blocking"
         ),
-        hashing=BoundedPool(settings.login_threads, settings.login_queue, name="hashing"),
+        hashing=BoundedPool(
+            settings.login_threads, settings.login_queue, name="hashing", comeback_s=LOGIN_COMEBACK_S
+        ),
         payments=BoundedPool(PAYMENT_THREADS, PAYMENT_QUEUE, name="payments"),
     )
     services.metrics.gauges = lambda: gauges_of(services)

@@ -183,7 +183,7 @@ class Room:
     async def claim(self, sale_id: str, ticket_id: str, account_id: str, *, kid: str) -> Claim:
         """Take the turn: the called ticket becomes admitted. `kid` names the key that will sign the pass.
 
-        A claim of the same turn again gives the same values. Raises NoTicket, NotCalledYet, TurnLapsed, Halted, RoomUnavailable.
+        A claim of the same turn again gives the same values, while these are good; then what its slot has left. Raises NoTicket, NotCalledYet, TurnLapsed, Halted, RoomUnavailable.
         """
         reply = await self._ask("claim", sale_id, 12, ticket_id, account_id, kid)
         answer = msgspec.json.decode(reply, type=_ClaimReply)
