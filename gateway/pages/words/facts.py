@@ -13,7 +13,9 @@ from shop.orders.rules import OrderState
 
 # Programs use these; on the page another fact, or the moment's own word, says the same.
 UNSAID = frozenset({"currency", "captured_currency", "effect", "operator_id", "sale_item_id"})
-OF_MACHINES = frozenset({"claim", "move"})  # what the call log keeps of these turns is there for recovery
+OF_MACHINES = frozenset(
+    {"claim", "renew", "move"}
+)  # what the call log keeps of these turns is there for recovery
 AMOUNTS = frozenset({"amount", "captured", "refunded"})
 NAMES = frozenset({"payment_id", "provider_ref", "event_type", "event_id", "outbox_id", "last_error"})
 
