@@ -24,7 +24,6 @@ from waiting_room.books import DrawBook
 from waiting_room.challenge import PAUSE_MS, Arrival
 from waiting_room.collector import Argument, Collector, unavailable
 from waiting_room.digest import Digest, News
-from waiting_room.joining import Joining
 from waiting_room.keys import SaleKeys
 from waiting_room.line_state import LineReply, LineState, line_state
 from waiting_room.oversight import Oversight
@@ -49,6 +48,7 @@ from waiting_room.refusals import (
 )
 from waiting_room.ticket import ID_LENGTH, Ticket
 from waiting_room.ticking import Beat, CallRow, TickRefusal, TickReply
+from waiting_room.together import Said, Together
 
 log = structlog.get_logger(__name__)
 
@@ -120,7 +120,8 @@ class Room:
         self._within_s = within_s
         self._chance = chance
         self._scripts = Collector(client, within_s=within_s, source=source)
-        self._joining = Joining(self._scripts)
+        self._joins = Together(self._scripts, "join")
+        self._looks = Together(self._scripts, "look")
 
     # ------------------------------------------------------------ buyers
 
@@ -142,25 +143,18 @@ class Room:
         Raises TooEarly, LineClosed, SoldOut, ChallengeRequired (they use up no number), RoomUnavailable.
         """
         door, args = _at_the_door(sale_id, arrival)
-        told = await self._joining.join(
-            sale_id, _keys(sale_id)[:18], door, (ticket_id, *_shown(shown), lot, *args)
-        )
-        if told.answer.startswith("failed"):
-            log.error("join_failed", sale_id=sale_id, ticket_id=ticket_id, fault=told.answer)
-            raise unavailable("the line's store refused a step")
-        seen = _granted(told.answer)
-        if told.scene is None:
-            raise ValueError("a place was told without the sale around it")
-        return place_of(told.scene, msgspec.json.decode(seen, type=Seen), self._polls, self._chance())
+        asks = (ticket_id, *_shown(shown), lot, *args)
+        return self._said(ticket_id, await self._joins.ask(sale_id, _keys(sale_id), asks, door))
 
     async def look(
         self, sale_id: str, ticket_id: str, shown: Ticket | None = None, *, lot: str = ""
     ) -> Place:
-        """A poll: one Redis command. The first after the call marks the ticket seen. `shown` and `lot` as with `join`.
+        """A poll: one Redis command at most. The first after the call marks the ticket seen. `shown` and `lot` as with `join`.
 
         Raises NoTicket, RoomUnavailable.
         """
-        return self._place(await self._ask("look", sale_id, 18, ticket_id, *_shown(shown), lot))
+        asks = (ticket_id, *_shown(shown), lot)
+        return self._said(ticket_id, await self._looks.ask(sale_id, _keys(sale_id), asks))
 
     async def leave(
         self, sale_id: str, ticket_id: str, shown: Ticket | None = None, *, lot: str = ""
@@ -177,7 +171,7 @@ class Room:
         Raises RoomUnavailable.
         """
         ids = (device_ticket_id, ticket_id)
-        reply = await self._scripts.run("adopt", _keys(sale_id)[:18], (*ids, *_shown(shown)))
+        reply = await self._scripts.run("adopt", _keys(sale_id), (*ids, *_shown(shown)))
         if reply not in ("moved", "ended", "nothing"):
             raise _refusal(reply)
         return reply != "nothing"
@@ -303,6 +297,16 @@ class Room:
         await self._plain(self._client.xtrim(SaleKeys(sale_id).calls, minid=after, approximate=False))
 
     # ------------------------------------------------------------ how
+
+    def _said(self, ticket_id: str, said: Said) -> Place:
+        """The place that a script which serves many has told to the holder of this ticket."""
+        if said.answer.startswith("failed"):
+            log.error("buyer_not_served", ticket_id=ticket_id, fault=said.answer)
+            raise unavailable("the line's store refused a step")
+        seen = _granted(said.answer)
+        if said.scene is None:
+            raise ValueError("a place was told without the sale around it")
+        return place_of(said.scene, msgspec.json.decode(seen, type=Seen), self._polls, self._chance())
 
     def _place(self, reply: str | bytes) -> Place:
         scene = scene_of(msgspec.json.decode(reply, type=Around))
