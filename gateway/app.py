@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 import msgspec
 import structlog
@@ -72,10 +73,10 @@ PAYMENT_THREADS, PAYMENT_QUEUE = 8, 64
 LOGIN_COMEBACK_S = 60.0
 
 
-def create_app(settings: Settings) -> Litestar:
+def create_app(settings: Settings) -> Gateway:
     """The whole gateway as one ASGI application. Connects with the first request; raises nothing that a store could cause."""
     services = build_services(settings)
-    app = Litestar(
+    app = Gateway(
         route_handlers=[*_api(), *health.HANDLERS, *keys.HANDLERS, *page_routes(demo_mode=settings.demo)],
         dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
         guards=[guard_changes],
@@ -91,8 +92,18 @@ def create_app(settings: Settings) -> Litestar:
         asked: partial(answerer, services) for asked, answerer in (*line.CROWD.items(), *orders.CROWD.items())
     }
     onward = [settings.simulator_url, *settings.gate_sites]
-    app.asgi_handler = Layer(app.asgi_handler, settings, services.metrics, onward, crowd)
+    app.layer = Layer(super(Gateway, app).__call__, settings, services.metrics, onward, crowd)
     return app
+
+
+class Gateway(Litestar):
+    """The application inside its outer layer, which answers a crowd before anything of the framework is asked."""
+
+    layer: Layer
+
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Coroutine[Any, Any, None]:
+        """As ASGI has it."""
+        return self.layer(scope, receive, send)
 
 
 def _api() -> list[Router]:

@@ -178,7 +178,9 @@ class PollLimiter:
         if known is None:
             self._young[ticket_id] = now
             return
-        polls = [at for at in (known if isinstance(known, list) else [known]) if now - at < self._within_s]
+        polls = known if isinstance(known, list) else [known]
+        if len(polls) >= self._most:
+            polls = [at for at in polls if now - at < self._within_s]
         if len(polls) >= self._most:
             wait_s = int(self._within_s - (now - polls[0])) + 1
             raise TooManyPolls("this ticket is asked about too often", retry_after_s=wait_s)

@@ -9,9 +9,10 @@ from __future__ import annotations
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from gateway.bodies.line import LineBody, PassBody, TicketBody
 from gateway.identity import require_verified
@@ -30,8 +31,7 @@ if TYPE_CHECKING:
     from waiting_room.place import Place
 
 
-@dataclass(frozen=True, slots=True)
-class Knock:
+class Knock(msgspec.Struct, frozen=True, gc=False):
     """How somebody comes to the door: the address as far as it can be believed, the solved challenge or pause, if any, and the
     random id of the device, which holds a place where no account does.
     """

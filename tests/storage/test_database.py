@@ -158,6 +158,12 @@ def test_an_id_from_outside_finds_nothing_and_breaks_nothing(db: Database, wild:
     ]
 
 
+@pytest.mark.parametrize("unknown", ["SELECT no_such FROM lanes", "SELECT 1 FROM nowhere"])
+def test_a_schema_of_another_version_is_an_outage_and_nobodys_fault(db: Database, unknown: str) -> None:
+    with pytest.raises(Unavailable, match="another schema"):
+        db.read(lambda tx: tx.scalar(text(unknown)))
+
+
 def test_a_lane_that_does_not_exist_has_no_lock(db: Database) -> None:
     assert db.run(take_lane, "nothing") is None
 
