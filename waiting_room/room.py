@@ -254,7 +254,7 @@ class Room:
         Returns "laid", or why not: "not_leader", "unpublished", "confirmed" (too late).
         """
         told = msgspec.json.encode(served).decode()
-        return await self._scripts.run("relay", _keys(sale_id)[:14], (token, told, lease_ms))
+        return await self._scripts.run("relay", _keys(sale_id), (token, told, lease_ms))
 
     async def confirm_store(
         self,
