@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
+import msgspec
 from litestar import HttpMethod, Request, Response, delete, get, post, put, route
 from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
@@ -29,7 +30,6 @@ from gateway.plain import (
     Scope,
     cookies,
     headers_of,
-    in_text,
     plain,
     text_of,
 )
@@ -63,6 +63,9 @@ _OPEN: tuple[Header, ...] = (
     (b"cross-origin-resource-policy", b"cross-origin"),
 )
 _PUBLIC: Header = (b"cache-control", b"public, max-age=1")
+# What all answers of a kind carry.
+_SHARED: tuple[Header, ...] = (JSON, _PUBLIC, *_OPEN)
+_UNCHANGED: tuple[Header, ...] = (_PUBLIC, *_OPEN)
 _PERSONAL: tuple[Header, ...] = (JSON, NO_STORE)
 
 _PLACE = ("unknown_sale", "no_ticket", "two_identities", "room_unavailable", "unavailable")
@@ -81,10 +84,11 @@ async def answer_line(services: Services, slug: str, scope: Scope, _receive: Rec
             view = services.snapshot.line(slug)
     except GatewayRefused as refusal:
         told = problem_answer(refusal, f"/api/v1/sales/{slug}/line")
-        return told._replace(headers=(*told.headers, *_OPEN))
+        return msgspec.structs.replace(told, headers=(*told.headers, *_OPEN))
+    own = ((b"etag", view.etag),)
     if headers_of(scope).get(b"if-none-match") == view.etag:
-        return Answer(304, (_PUBLIC, (b"etag", view.etag), *_OPEN))
-    return Answer(200, (JSON, _PUBLIC, (b"etag", view.etag), *_OPEN), view.encoded)
+        return Answer(304, _UNCHANGED, own=own)
+    return Answer(200, _SHARED, view.encoded, own)
 
 
 @get(
@@ -134,7 +138,7 @@ def _place(services: Services, status: int, told: Told, cookie_name: str | None)
     if cookie_name is None:
         return Answer(status, _PERSONAL, told.encoded)
     fresh = set_cookie(_ticket_cookie(services, cookie_name, told.ticket))
-    return Answer(status, (*_PERSONAL, (b"set-cookie", fresh)), told.encoded)
+    return Answer(status, _PERSONAL, told.encoded, ((b"set-cookie", fresh),))
 
 
 def _who(
@@ -178,7 +182,7 @@ async def answer_join(services: Services, slug: str, scope: Scope, _receive: Rec
     headers = headers_of(scope)
     given = cookies(headers)
     principal = identity.identify(services, "buyer", text_of(headers, b"authorization"), given)
-    require_own_page(services, in_text(headers), principal)
+    require_own_page(services, headers, principal)
     if principal is not None:
         identity.buyer(principal)
     name = await _ticket_cookie_name(services, slug)

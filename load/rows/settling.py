@@ -126,7 +126,7 @@ def _record(here: Stage, sale: Sale, number: int) -> Path:
     def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_more: Any) -> None:
         statements.append((statement, parameters))
 
-    provider = wiring.providers(here.settings)["simulator"]
+    provider = wiring.providers(here.settings, here.redis)["simulator"]
     headers, body = _callback(here, pattern)
     event.listen(here.db.engine, "before_cursor_execute", note)
     try:

@@ -25,7 +25,7 @@ end
 told.log = log
 for _, name in ipairs({'draw', 'opened_ms', 'lobby_size'}) do told[name] = redis.call('HGET', key('room'), name) or '' end
 told.counts = {}
-for _, event in ipairs({'call', 'claim', 'miss', 'return', 'lapse', 'free', 'left', 'move', 'addendum'}) do
+for _, event in ipairs({'call', 'claim', 'miss', 'return', 'lapse', 'free', 'renew', 'left', 'move', 'addendum'}) do
   told.counts[event] = redis.call('HGET', key('room'), 'count_' .. event) or '0'
 end
 told.gone = redis.call('LRANGE', key('gone'), 0, -1)

@@ -255,6 +255,18 @@ def test_who_pays_again_while_the_provider_is_asked_for_an_end_is_not_cancelled(
     assert counter.stock() == (10, 1, 0)
 
 
+def test_a_slow_provider_keeps_no_hold_of_the_next_round_waiting(counter: Counter) -> None:
+    paying, other = counter.order(0), counter.order(1)
+    counter.drain()
+    counter.start_paying(paying)
+    for order in (paying, other):
+        counter.let_hold_run_out(order)
+    slow = {"simulator": AnsweringProvider(Fact.CANCELLED)}
+    for asking_s, ended in ((0.0, [other]), (60.0, [paying])):
+        swept = expire_due(counter.db, VAULT, slow, asking_s=asking_s)  # type: ignore[arg-type]
+        assert [end.order_id for end in swept.ended] == ended
+
+
 def test_orders_that_wait_for_a_silent_provider_keep_no_other_hold_from_ending(counter: Counter) -> None:
     orders = [counter.order(buyer) for buyer in range(6)]
     counter.drain()

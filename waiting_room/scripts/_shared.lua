@@ -274,3 +274,37 @@ end
 local function sight(sale, ticket)
   return tell_own(around(sale), sale, ticket)
 end
+
+-- Serve several buyers one after the other, in the order in which they came, and tell each the line as it is once all were served.
+--
+-- ARGV holds `fields` arguments for each buyer, the ticket id first. `serve(buyer, at)` makes what change the buyer whose arguments
+-- follow ARGV[at] asks for; it gives nothing, a word that is all there is to tell, or nil and what became of the ticket.
+-- Returns a list: the sale around all tickets (JSON), then for each buyer the own part of the sight (JSON), 'no_ticket', the word, or
+--          'failed …' with the fault. What goes wrong with one buyer is the answer of that one alone.
+local function serve_all(sale, fields, serve)
+  local answers, became, buyers = {}, {}, #ARGV / fields
+  local function answer(buyer, went, told)
+    if not went then told = 'failed ' .. (type(told) == 'table' and told.err or tostring(told)) end
+    answers[buyer + 1] = told or ''
+  end
+
+  local function tell(buyer)
+    local ticket = ARGV[fields * (buyer - 1) + 1]
+    local seen = tell_own({}, sale, ticket)
+    if not seen then return 'no_ticket' end
+    if seen.state == 'called' then redis.call('ZREM', UNSEEN, ticket) end
+    if became[buyer] then seen[became[buyer]] = true end
+    return cjson.encode(seen)
+  end
+
+  for buyer = 1, buyers do
+    local went, word, what = pcall(serve, buyer, fields * (buyer - 1))
+    answer(buyer, went, word)
+    became[buyer] = what or false
+  end
+  answers[1] = cjson.encode(around(sale))
+  for buyer = 1, buyers do
+    if answers[buyer + 1] == '' then answer(buyer, pcall(tell, buyer)) end
+  end
+  return answers
+end
