@@ -122,11 +122,13 @@ async def answer_poll(services: Services, slug: str, scope: Scope, _receive: Rec
     """GET …/ticket: a poll."""
     headers = headers_of(scope)
     shown = text_of(headers, _TICKET)
+    if b"cookie" not in headers and b"authorization" not in headers:
+        return _place(services, 200, await line.poll(services, slug, None, shown), None)
     given = cookies(headers)
     cookie_name = await _ticket_cookie_name(services, slug) if given else ""
     kept = given.get(cookie_name)
     bearer = text_of(headers, b"authorization")
-    principal = _who(services, bearer, given, shown or kept) if bearer is not None or given else None
+    principal = _who(services, bearer, given, shown or kept)
     told = await line.poll(services, slug, principal, shown or kept)
     in_browser = shown is None and (kept is not None or (principal is not None and principal.via == "cookie"))
     keep = cookie_name if in_browser and told.ticket != kept else None
