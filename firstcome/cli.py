@@ -14,7 +14,7 @@ from firstcome.verbs.verb import EPILOG
     epilog=EPILOG,
     commands=[
         *(processes.serve, processes.admit, processes.work, processes.sweep, processes.simulator),
-        *(upkeep.migrate, upkeep.doctor, upkeep.operator, upkeep.reconcile),
+        *(upkeep.migrate, upkeep.doctor, upkeep.operator, upkeep.keys, upkeep.reconcile),
         *(sales.rehearse, sales.verify_draw),
         *(demo.demo, demo.demo_tokens),
     ],
@@ -25,7 +25,7 @@ def cli() -> None:
     """A self-hosted front for flash sales: a fair waiting room joined to stock, orders and payment.
 
     Settings come from FIRSTCOME_… variables and the file .env; `firstcome doctor --settings` shows them. Beside a running
-    demo, and with no settings given, `doctor`, `migrate`, `operator`, `reconcile` and `demo-tokens` use the demo's.
+    demo, and with no settings given, `doctor`, `migrate`, `operator`, `keys`, `reconcile` and `demo-tokens` use the demo's.
     """
 
 

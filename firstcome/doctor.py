@@ -8,14 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
-import smtplib
 import socket
-import ssl
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
 import httpx
 import redis
@@ -26,6 +24,8 @@ from firstcome import clients, urls, wiring
 from firstcome.forgetful_redis import KEEPS_EVERYTHING
 from firstcome.settings import Settings, variable
 from shop.errors import ShopError
+from shop.mail.effects import EffectFailed
+from shop.mail.smtp import SmtpMailer
 from shop.storage.database import Tx
 from shop.storage.schema import schema_is_current
 
@@ -185,18 +185,14 @@ def _mail(settings: Settings) -> Iterator[Finding]:
     if settings.mail_sink_dir is not None:
         yield Finding("mail", f"is kept in {settings.mail_sink_dir} (demo)")
         return
-    parts = urlsplit(settings.smtp_url)
+    host = urlsplit(settings.smtp_url).hostname
     try:
-        kind = smtplib.SMTP_SSL if parts.scheme == "smtps" else smtplib.SMTP
-        with kind(parts.hostname or "", parts.port or 0, timeout=5) as server:
-            if "starttls" in parse_qs(parts.query, keep_blank_values=True):
-                server.starttls(context=ssl.create_default_context())
-            server.noop()
-    except (OSError, smtplib.SMTPException) as error:
+        SmtpMailer(settings.smtp_url, settings.mail_from).check()
+    except EffectFailed as failed:
         mend = f"Start the mail server, or correct {variable('smtp_url')}."
-        yield Finding("mail", f"{parts.hostname} gives no answer ({type(error).__name__})", mend)
+        yield Finding("mail", f"{host} takes no mail from here ({failed.what})", mend)
         return
-    yield Finding("mail", f"{parts.hostname} answers; mails come from {settings.mail_from}")
+    yield Finding("mail", f"{host} answers; mails come from {settings.mail_from}")
 
 
 def _payments(settings: Settings) -> Iterator[Finding]:

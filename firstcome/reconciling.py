@@ -15,23 +15,32 @@ from workers.copies import mend_copies
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What was put right, and what is off still."""
+    """What was put right in the database, and what is off there still."""
 
     mended: list[Mismatch]
     left: list[Mismatch]
 
 
-def reconcile(settings: Settings, why: str | None) -> Found:
-    """Compare everything; with a reason `why` also repair the database. Raises `Unavailable` and redis-py's RedisError."""
+def books(settings: Settings, why: str | None) -> Found:
+    """Compare the books; with a reason `why` also repair them. Raises `Unavailable`."""
     db = wiring.database(settings)
-    client = clients.redis_sync(settings.redis_url)
     try:
         left = compare(db)
         mended: list[Mismatch] = []
         if left and why is not None:
             mended = repair(db, why=why, actor=f"shell:{getpass.getuser()}"[:32])
             left = compare(db)
-        return Found([*mended, *mend_copies(db, client)], left)
+        return Found(mended, left)
+    finally:
+        db.dispose()
+
+
+def copies(settings: Settings) -> list[Mismatch]:
+    """Lay wrong copies in Redis anew; what was wrong about them. Raises `Unavailable` and redis-py's RedisError."""
+    db = wiring.database(settings)
+    client = clients.redis_sync(settings.redis_url)
+    try:
+        return mend_copies(db, client)
     finally:
         client.close()
         db.dispose()

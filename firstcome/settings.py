@@ -31,6 +31,8 @@ SECRET = frozenset({"secret_keys", "simulator_api_key", "simulator_webhook_secre
 # Printed without the password that they may carry.
 URLS = frozenset({"redis_url", "rq_redis_url", "database_url", "smtp_url"})
 
+LONGEST_S = 10 * 365 * 86_400  # ten years: nearer to the ends of what can be counted no time can be added
+
 Words = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -52,6 +54,7 @@ class Settings(BaseSettings):
         extra="ignore",
         validate_default=True,
         hide_input_in_errors=True,
+        allow_inf_nan=False,
     )
 
     demo: bool = Field(
@@ -138,7 +141,7 @@ class Settings(BaseSettings):
 
     # Timings of the line and the lanes. The defaults are meant for production; tests shorten them.
     turn_floor_s: float = Field(
-        120, gt=0, description="the shortest turn window that a sale may set, in seconds"
+        120, gt=0, le=604_800, description="the shortest turn window that a sale may set, in seconds"
     )
     # At least 1.25 s: whoever asks more than 8 times in 10 s is answered 429.
     poll_floor_ms: int = Field(
@@ -153,24 +156,31 @@ class Settings(BaseSettings):
         description="places a minute that one network (IPv4 /24, IPv6 /56) may take before it is asked for a challenge",
     )
     unseen_s: float = Field(
-        45, gt=0, description="seconds after which a turn that nobody has seen is free again"
+        45, gt=0, le=86_400, description="seconds after which a turn that nobody has seen is free again"
     )
     lease_ms: int = Field(1_500, ge=50, description="life of the admission lease, in milliseconds")
     tick_ms: int = Field(200, ge=10, description="time between two ticks of the admission, in milliseconds")
-    sweep_s: float = Field(2, gt=0, description="seconds between two rounds of the sweeper")
+    sweep_s: float = Field(2, gt=0, le=3_600, description="seconds between two rounds of the sweeper")
     slot_grace_s: float = Field(
-        30, ge=0, description="seconds after which a forgotten checkout slot is free again"
+        30, ge=0, le=86_400, description="seconds after which a forgotten checkout slot is free again"
     )
-    access_token_s: int = Field(3_600, ge=1, description="life of an access token, in seconds")
-    browser_session_s: int = Field(43_200, ge=1, description="life of a browser session, in seconds")
-    refresh_s: int = Field(2_592_000, ge=1, description="life of a refresh token, in seconds")
-    payment_guarantee_s: float = Field(180, gt=0, description="seconds that a started payment has at least")
+    access_token_s: int = Field(3_600, ge=1, le=LONGEST_S, description="life of an access token, in seconds")
+    browser_session_s: int = Field(
+        43_200, ge=1, le=LONGEST_S, description="life of a browser session, in seconds"
+    )
+    refresh_s: int = Field(2_592_000, ge=1, le=LONGEST_S, description="life of a refresh token, in seconds")
+    payment_guarantee_s: float = Field(
+        180, gt=0, le=86_400, description="seconds that a started payment has at least, up to 86400"
+    )
     lane_max_age_s: float = Field(
-        10, gt=0, description="age of the oldest undecided order at which new ones are put off"
+        10, gt=0, le=86_400, description="age of the oldest undecided order at which new ones are put off"
     )
     lane_max_length: int = Field(5_000, ge=1, description="undecided orders at which new ones are put off")
-    slice_s: float = Field(2.0, gt=0, description="seconds that a worker stays at one lane")
-    batch_ms: float = Field(50, gt=0, description="milliseconds of decisions in one transaction")
+    # A visit to a lane is ended by force after half a minute, and the transaction of a silent worker after ten seconds.
+    slice_s: float = Field(2.0, gt=0, le=15, description="seconds that a worker stays at one lane, up to 15")
+    batch_ms: float = Field(
+        50, gt=0, le=5_000, description="milliseconds of decisions in one transaction, up to 5000"
+    )
     batch_max: int = Field(500, ge=1, le=5_000, description="orders in one transaction, 1 to 5000")
 
     @cached_property
@@ -198,7 +208,6 @@ class Settings(BaseSettings):
     _stand_in_secrets = field_validator("simulator_api_key", "simulator_webhook_secrets")(
         checks.stand_in_secrets
     )
-    _finite = field_validator("turn_floor_s")(checks.finite)
     _time_to_poll = field_validator("poll_ceiling_ms")(checks.time_to_poll)
 
     def masked(self) -> dict[str, str]:

@@ -55,8 +55,13 @@ def redis(value: str) -> str:
     parts = _parts(value, "redis", "rediss", "unix", f"redis{SENTINEL}", f"rediss{SENTINEL}")
     if watched(value) is not None:
         return value
-    if not parts.hostname and not (parts.scheme == "unix" and parts.path):
+    if parts.scheme == "unix":
+        if not parts.path:
+            raise ValueError("names no socket")
+    elif not parts.hostname:
         raise ValueError("names no host")
+    elif not (parts.path.strip("/") or "0").isdecimal():
+        raise ValueError("does not end with the number of a database")
     return value
 
 
@@ -98,7 +103,7 @@ def _host_and_port(text: str) -> tuple[str, int]:
 def database(value: str) -> str:
     """A database of a kind that the shop supports."""
     parts = _parts(value, "mysql", "mariadb", "mysql+pymysql", "mariadb+pymysql", "sqlite")
-    if not parts.path.strip("/"):
+    if parts.path.strip("/") in ("", ":memory:"):
         raise ValueError("names no database")
     return value
 
@@ -136,4 +141,9 @@ def _parts(value: str, *schemes: str) -> SplitResult:
         raise ValueError("cannot be used: it is not a URL") from None
     if parts.scheme not in schemes:
         raise ValueError(f"does not begin with {' or '.join(scheme + '://' for scheme in schemes)}")
+    if not parts.scheme.endswith(SENTINEL):  # which names several hosts
+        try:
+            _ = parts.port
+        except ValueError:  # a password with a slash of its own would be read as one
+            raise ValueError("names a port that is none") from None
     return parts

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 import msgspec
 import structlog
@@ -22,7 +23,7 @@ from firstcome import clients, wiring
 from firstcome.settings import Settings
 from gateway import health, problem_answers
 from gateway.announcing import Burst
-from gateway.api import accounts, cart, gate, keys, line, me, orders, payments, products, sales
+from gateway.api import accounts, cart, gate, keys, line, me, orders, payments, products, sales, ticket
 from gateway.api import draws as api_draws
 from gateway.api import fairness as api_fairness
 from gateway.api.operator import cases, desk, rehearsal, stock, troubles
@@ -68,12 +69,14 @@ DATABASE_ANSWERS_WITHIN_S = LOCK_WAIT_S + 1
 # More calls than the database has connections wait a little for one; far more than that are refused at once.
 WAITING_PER_CONNECTION = 20
 PAYMENT_THREADS, PAYMENT_QUEUE = 8, 64
+# Ten thousand sign-ins at once take minutes: who is put off is told so, and does not ask every few seconds.
+LOGIN_COMEBACK_S = 60.0
 
 
-def create_app(settings: Settings) -> Litestar:
+def create_app(settings: Settings) -> Gateway:
     """The whole gateway as one ASGI application. Connects with the first request; raises nothing that a store could cause."""
     services = build_services(settings)
-    app = Litestar(
+    app = Gateway(
         route_handlers=[*_api(), *health.HANDLERS, *keys.HANDLERS, *page_routes(demo_mode=settings.demo)],
         dependencies={"services": Provide(lambda: services, sync_to_thread=False)},
         guards=[guard_changes],
@@ -86,15 +89,26 @@ def create_app(settings: Settings) -> Litestar:
         logging_config=None,
     )
     crowd = {
-        asked: partial(answerer, services) for asked, answerer in (*line.CROWD.items(), *orders.CROWD.items())
+        asked: partial(answerer, services)
+        for asked, answerer in (line.CROWD | ticket.CROWD | orders.CROWD).items()
     }
     onward = [settings.simulator_url, *settings.gate_sites]
-    app.asgi_handler = Layer(app.asgi_handler, settings, services.metrics, onward, crowd)
+    app.layer = Layer(super(Gateway, app).__call__, settings, services.metrics, onward, crowd)
     return app
 
 
+class Gateway(Litestar):
+    """The application inside its outer layer, which answers a crowd before anything of the framework is asked."""
+
+    layer: Layer
+
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Coroutine[Any, Any, None]:
+        """As ASGI has it."""
+        return self.layer(scope, receive, send)
+
+
 def _api() -> list[Router]:
-    rooms = [accounts, me, products, cart, sales, api_draws, api_fairness, line, orders, payments]
+    rooms = [accounts, me, products, cart, sales, api_draws, api_fairness, line, ticket, orders, payments]
     public = [handler for room in rooms for handler in room.HANDLERS]
     desks = [
         *desk.HANDLERS,
@@ -176,7 +190,9 @@ def build_services(settings: Settings) -> Services:
         blocking=BoundedPool(
             settings.pool_size + 3, settings.pool_size * WAITING_PER_CONNECTION, name="blocking"
         ),
-        hashing=BoundedPool(settings.login_threads, settings.login_queue, name="hashing"),
+        hashing=BoundedPool(
+            settings.login_threads, settings.login_queue, name="hashing", comeback_s=LOGIN_COMEBACK_S
+        ),
         payments=BoundedPool(PAYMENT_THREADS, PAYMENT_QUEUE, name="payments"),
     )
     services.metrics.gauges = lambda: gauges_of(services)

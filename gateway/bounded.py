@@ -21,19 +21,51 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class Comebacks:
+    """When those who are refused shall ask again: one after the other, as fast as calls end.
+
+    Told the same few seconds each, ten thousand who sign in at once come back together, are refused together, and being refused
+    costs more than what they wait for. Nobody is told more than `most_s`. Not safe for threads by itself.
+    """
+
+    def __init__(self, threads: int, most_s: float) -> None:
+        self._threads = threads
+        self._most_s = most_s
+        self._took_s = 0.05
+        self._promised_at = 0.0
+
+    def ended(self, took_s: float) -> None:
+        """A call has run for so long; the mean of the last few says how fast the others will be through."""
+        self._took_s += (took_s - self._took_s) / 16
+
+    def idle(self) -> None:
+        """Nobody runs or waits: whoever was sent away and has not come back is not waited for."""
+        self._promised_at = 0.0
+
+    def wait_s(self, now: float) -> float:
+        """Seconds from `now`, a monotonic time, until there may be room for one more who is refused."""
+        step = self._took_s / self._threads
+        self._promised_at = min(max(self._promised_at, now) + step, now + self._most_s)
+        return self._promised_at - now
+
+
 class BoundedPool(ThreadPoolExecutor):
     """Runs work in `threads` threads while at most `queue` more calls wait; more than that is refused at once.
 
     A call that has waited for a thread for `patience_s` is refused instead of run: when a store hangs, the last of the queue
-    would otherwise wait for the timeouts of all before it, and whoever asked has long gone.
+    would otherwise wait for the timeouts of all before it, and whoever asked has long gone. Whoever is refused is told to ask
+    again when those before are through, after some `comeback_s` at most.
     An executor, so that it can also be an event loop's default one and bound everything that leaves the loop.
     """
 
-    def __init__(self, threads: int, queue: int, name: str, *, patience_s: float = 5.0) -> None:
+    def __init__(
+        self, threads: int, queue: int, name: str, *, patience_s: float = 5.0, comeback_s: float = 10.0
+    ) -> None:
         super().__init__(max_workers=threads, thread_name_prefix=name)
         self._most = threads + queue
         self._patience_s = patience_s
         self._inside = 0
+        self._comebacks = Comebacks(threads, comeback_s)
         self._counting = threading.Lock()
 
     @property
@@ -49,14 +81,20 @@ class BoundedPool(ThreadPoolExecutor):
         """As ThreadPoolExecutor's. Raises Overloaded when the queue is full; the future does when it was waited in too long."""
         with self._counting:
             if self._inside >= self._most:
-                raise _overloaded()
+                raise self._overloaded()
             self._inside += 1
         until = time.monotonic() + self._patience_s
 
         def in_time() -> T:
-            if time.monotonic() > until:
-                raise _overloaded()
-            return fn(*args, **kwargs)
+            began = time.monotonic()
+            if began > until:
+                with self._counting:
+                    raise self._overloaded()
+            try:
+                return fn(*args, **kwargs)
+            finally:
+                with self._counting:
+                    self._comebacks.ended(time.monotonic() - began)
 
         try:
             future = super().submit(in_time)
@@ -69,10 +107,13 @@ class BoundedPool(ThreadPoolExecutor):
     def _done(self, _future: object) -> None:
         with self._counting:
             self._inside -= 1
+            if not self._inside:
+                self._comebacks.idle()
 
-
-def _overloaded() -> Overloaded:
-    return Overloaded("too much waits already", retry_after_s=random.randint(2, 6))
+    def _overloaded(self) -> Overloaded:
+        """A refusal that says when to ask again, spread, so that nobody comes back with somebody else."""
+        wait_s = self._comebacks.wait_s(time.monotonic()) * random.uniform(1, 1.25)
+        return Overloaded("too much waits already", retry_after_s=int(wait_s) + random.randint(2, 6))
 
 
 class Limiter:
@@ -137,7 +178,9 @@ class PollLimiter:
         if known is None:
             self._young[ticket_id] = now
             return
-        polls = [at for at in (known if isinstance(known, list) else [known]) if now - at < self._within_s]
+        polls = known if isinstance(known, list) else [known]
+        if len(polls) >= self._most:
+            polls = [at for at in polls if now - at < self._within_s]
         if len(polls) >= self._most:
             wait_s = int(self._within_s - (now - polls[0])) + 1
             raise TooManyPolls("this ticket is asked about too often", retry_after_s=wait_s)

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 CSRF_HEADER = "x-csrf-token"
 CSRF_FIELD = "csrf_token"
+# By what a change tells where it comes from.
+_TELLING = {
+    name: name.encode()
+    for name in ("authorization", "cookie", "origin", "sec-fetch-site", "host", CSRF_HEADER)
+}
 _UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -46,8 +51,9 @@ async def guard_changes(request: Connection, _handler: BaseRouteHandler) -> None
             _require_csrf(services, principal, await _csrf_of(request))
 
 
-def require_own_page(services: Services, headers: Mapping[str, str], principal: Principal | None) -> None:
+def require_own_page(services: Services, raw: Mapping[bytes, bytes], principal: Principal | None) -> None:
     """The same for a change in plain ASGI, whose CSRF token is in its header. Raises ForeignRequest."""
+    headers = {name: raw[sent].decode("latin-1") for name, sent in _TELLING.items() if sent in raw}
     if "authorization" not in headers and is_browser(headers):
         _require_own_origin(headers, services.settings)
         if principal is not None:

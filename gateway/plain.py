@@ -7,8 +7,10 @@ to whatever reaches it in another way, such as with another spelling of the path
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from gateway.services import services_of
 
@@ -22,12 +24,26 @@ Serve = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
 
-class Answer(NamedTuple):
-    """One whole answer; the names of `headers` in lower case, without the body's length."""
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """One whole answer. `headers` are those of all answers of its kind, of which there are few; `own` are this one's alone. Their
+    names in lower case, the body's length not among them.
+    """
 
     status: int
     headers: tuple[Header, ...]
     body: bytes = b""
+    own: tuple[Header, ...] = ()
+
+    def start(self, headers: Iterable[Header]) -> dict[str, Any]:
+        """What ASGI sends before the body, with these headers and its own ones."""
+        told = [*headers, *self.own]
+        if self.body:
+            told.append((b"content-length", b"%d" % len(self.body)))
+        return {"type": "http.response.start", "status": self.status, "headers": told}
+
+    def rest(self) -> dict[str, Any]:
+        """The body, as ASGI sends it."""
+        return {"type": "http.response.body", "body": self.body}
 
 
 Answerer = Callable[["Services", str, Scope, Receive], Awaitable[Answer]]
@@ -69,11 +85,6 @@ def text_of(headers: Mapping[bytes, bytes], name: bytes) -> str | None:
     return None if value is None else value.decode("latin-1")
 
 
-def in_text(headers: Mapping[bytes, bytes]) -> dict[str, str]:
-    """All of them as text."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
-
-
 def cookies(headers: Mapping[bytes, bytes]) -> dict[str, str]:
     """The request's cookies; ours need no quoting, so that none is undone."""
     text = text_of(headers, b"cookie")
@@ -89,8 +100,5 @@ def _pairs(text: str) -> Iterator[tuple[str, str]]:
 
 async def send_answer(send: Send, answer: Answer) -> None:
     """Send it whole."""
-    status, headers, body = answer
-    if body:
-        headers = (*headers, (b"content-length", b"%d" % len(body)))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await send(answer.start(answer.headers))
+    await send(answer.rest())

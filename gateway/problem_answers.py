@@ -13,12 +13,13 @@ import structlog
 from litestar import Request, Response
 
 from gateway.bodies.problems import ProblemBody
-from gateway.plain import Answer
+from gateway.plain import NO_STORE, Answer
 from gateway.problems import BASES, FAULT, Problem, problem_of
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+_PROBLEM = ((b"content-type", MEDIA_TYPE.encode()), NO_STORE)
 
 AnyRequest = Request[Any, Any, Any]
 
@@ -41,7 +42,11 @@ def body_of(problem: Problem, instance: str) -> ProblemBody:
 
 def headers_of(problem: Problem) -> dict[str, str]:
     """What goes out beside a problem, as JSON or as a page."""
-    headers = {"Cache-Control": "no-store", **problem.headers}
+    return {"Cache-Control": "no-store", **_own_headers_of(problem)}
+
+
+def _own_headers_of(problem: Problem) -> dict[str, str]:
+    headers = dict(problem.headers)
     if problem.retry_after_s is not None:
         headers["Retry-After"] = str(problem.retry_after_s)
     return headers
@@ -62,9 +67,8 @@ def problem_answer(error: Exception, path: str) -> Answer:
     problem = problem_of(error)
     if problem.status == FAULT.status:
         log.error("fault", path=path, exc_info=error)
-    extra = {"content-type": MEDIA_TYPE, **headers_of(problem)}
-    headers = tuple((name.lower().encode(), value.encode()) for name, value in extra.items())
-    return Answer(problem.status, headers, msgspec.json.encode(body_of(problem, path)))
+    own = tuple((name.lower().encode(), value.encode()) for name, value in _own_headers_of(problem).items())
+    return Answer(problem.status, _PROBLEM, msgspec.json.encode(body_of(problem, path)), own)
 
 
 PageRenderer = Callable[[AnyRequest, Problem], Response[Any]]

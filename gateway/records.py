@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -24,8 +25,9 @@ if TYPE_CHECKING:
     from gateway.services import Services
 
 CSV_COLUMNS = ("at", "operator", "operator_id", "action", "sale", "subject", "detail")
-# A table's program takes a cell that begins so for a formula, and runs it.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+# A table's program takes a cell that begins so for a formula, and runs it; some read the wide signs of Asian keyboards alike.
+_FORMULAS = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
+_NUMBER = re.compile(r"-?[0-9]+")
 _AT_ONCE = 200
 
 
@@ -130,7 +132,8 @@ def table(rows: Iterator[tuple[str, ...]] | Sequence[tuple[str, ...]]) -> str:
 
 
 def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULAS) else cell
+    """Movements of stock stay numbers: the table's reader adds them up."""
+    return f"'{cell}" if cell.startswith(_FORMULAS) and not _NUMBER.fullmatch(cell) else cell
 
 
 def names_of(services: Services) -> dict[str, str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,12 +18,11 @@ from gateway.plain import NO_STORE, Answer, Header, Receive, Scope
 from gateway.problem_answers import problem_answer
 
 if TYPE_CHECKING:
-    from litestar.types import ASGIApp
-
     from firstcome.settings import Settings
     from gateway.metrics import Metrics
 
 Headers = list[Header]
+App = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
 CrowdAnswer = Callable[[str, Scope, Receive], Awaitable[Answer]]
 
 CROWD_PATH = "/api/v1/sales/"
@@ -67,7 +66,7 @@ class Layer:
 
     def __init__(
         self,
-        app: ASGIApp,
+        app: App,
         settings: Settings,
         metrics: Metrics,
         origins: Iterable[str],
@@ -76,24 +75,27 @@ class Layer:
         self._app = app
         self._crowd = crowd or {}
         self._routes = {last: f"{CROWD_PATH}{{sale}}/{last}" for _, last in self._crowd}
-        self._dressed: dict[tuple[bytes, ...], tuple[Header, ...]] = {}
+        self._dressed: dict[tuple[Header, ...], tuple[Header, ...]] = {}
         self._metrics = metrics
         self._proxies = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
         self._headers = _security_headers(settings.secure, origins)
         self._data_headers = [header for header in self._headers if header[0] in _OF_DATA]
         self._trusted: dict[str, bool] = {}
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    def __call__(self, scope: Any, receive: Any, send: Any) -> Coroutine[Any, Any, None]:
+        """No coroutine itself: a crowd pays for each one that lies on its way."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        begun = time.perf_counter()
+            return self._app(scope, receive, send)
         if scope["path"].startswith(CROWD_PATH):
             slug, _, last = scope["path"][len(CROWD_PATH) :].partition("/")
             answerer = self._crowd.get((scope["method"], last))
             if answerer is not None and slug:
-                await self._answer(answerer, slug, last, scope, receive, send, begun)
-                return
+                return self._answer(answerer, slug, last, scope, receive, send)
+        return self._pass_on(scope, receive, send)
+
+    async def _pass_on(self, scope: Any, receive: Any, send: Any) -> None:
+        """Let the application answer."""
+        begun = time.perf_counter()
         scope["headers"] = self._believable(scope)
         asked = scope["method"]
         if asked != "GET" and (asked == "HEAD" or scope["path"] == GATE):
@@ -125,44 +127,41 @@ class Layer:
         scope: Any,
         receive: Receive,
         send: Any,
-        begun: float,
     ) -> None:
         """Answer without the application."""
-        method = scope["method"]
+        begun, method = time.perf_counter(), scope["method"]
         if (
             method != "GET"
         ):  # a poll is the same wherever it comes from, and reads no header that names a user
             scope["headers"] = self._believable(scope)
         try:
-            status, headers, body = await answerer(slug, scope, receive)
+            answer = await answerer(slug, scope, receive)
         except Exception as error:  # noqa: BLE001 - refusals and faults alike are told as problems
-            status, headers, body = problem_answer(error, scope["path"])
-        start = [*headers, *self._dress(headers)]
-        if body:
-            start.append((b"content-length", b"%d" % len(body)))
-        await send({"type": "http.response.start", "status": status, "headers": start})
-        await send({"type": "http.response.body", "body": body})
-        self._metrics.count(self._routes[last], method, status, time.perf_counter() - begun)
+            answer = problem_answer(error, scope["path"])
+        await send(answer.start(self._dressed.get(answer.headers) or self._dress(answer.headers)))
+        await send(answer.rest())
+        self._metrics.count(self._routes[last], method, answer.status, time.perf_counter() - begun)
 
     def _dress(self, given: tuple[Header, ...]) -> tuple[Header, ...]:
-        """The security headers of data that are not given already; remembered, since the crowd's answers are all alike."""
-        names = tuple([name for name, _ in given])
-        dress = self._dressed.get(names)
-        if dress is None:
-            wanted = [*self._data_headers, NO_STORE]
-            dress = self._dressed[names] = tuple(header for header in wanted if header[0] not in names)
-        return dress
+        """With the security headers of data that are not given already; remembered, since the crowd's answers are all alike."""
+        names = {name for name, _ in given}
+        missing = (header for header in (*self._data_headers, NO_STORE) if header[0] not in names)
+        dressed = self._dressed[given] = (*given, *missing)
+        return dressed
 
     # ------------------------------------------------------------ requests
 
     def _believable(self, scope: Any) -> Headers:
         headers: Headers = scope["headers"]
-        if not any(_suspicious(name) for name, _ in headers):
-            return headers
+        ours = [
+            (name, value)
+            for name, value in headers
+            if name not in _FORWARDED and not name.startswith(_IDENTITY)
+        ]
         peer = scope.get("client")
-        if peer and self._is_proxy(peer[0]):
+        if len(ours) < len(headers) and peer and self._is_proxy(peer[0]):
             self._forward(scope, headers)
-        return [(name, value) for name, value in headers if not _suspicious(name)]
+        return ours
 
     def _forward(self, scope: Any, headers: Headers) -> None:
         """The client as the nearest untrusted address in X-Forwarded-For, and the scheme that it used."""
@@ -198,10 +197,6 @@ class Layer:
         if b"cache-control" not in there and not path.startswith(_PUBLIC):
             headers.append((b"cache-control", b"no-store"))
         return headers
-
-
-def _suspicious(name: bytes) -> bool:
-    return name in _FORWARDED or name.startswith(_IDENTITY)
 
 
 def _is_address(text: str) -> bool:

@@ -10,7 +10,6 @@ import hmac
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import jwt
@@ -27,8 +26,7 @@ Kind = Literal["buyer", "operator"]
 _REMEMBERED = 50_000
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(msgspec.Struct, frozen=True):
     """Who asks. `role` is viewer, operator or admin for operators, and empty for buyers."""
 
     subject_id: str

@@ -156,7 +156,7 @@ def _hold(state: LineState) -> HoldBody | None:
     if state.phase in (Phase.OPEN, Phase.DRAINING):
         if not state.leader:
             return HoldBody(reason="no_controller", since=moment(state.now_ms))
-        if state.draw in _BEING_DRAWN:
+        if state.draw in _BEING_DRAWN or state.gate == "drawing":
             return HoldBody(reason="drawing", since=moment(state.gate_since_ms or state.now_ms))
         if state.limit in ("rebuilding", "provider_down"):
             return HoldBody(reason=state.limit, since=moment(state.limit_since_ms or state.now_ms))

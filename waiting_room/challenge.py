@@ -48,8 +48,7 @@ class Proof:
     is_pause: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """How a join comes to the door: from which network (a keyed hash that changes daily, "" for one that is not counted), how many
     a minute may come from there without a proof, and with which proof.
     """

@@ -14,11 +14,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from waiting_room.place import Around
 
 
-class Digest(Around, frozen=True, kw_only=True):
+class Digest(Around, frozen=True, kw_only=True, dict=True):
     """The line at the instant `now_ms` (unix ms, by Redis).
 
     `head` holds the lowest scores, `step_scores` some later ones with their ranks (0 is the first) in `step_ranks`, ending with the
@@ -31,7 +32,7 @@ class Digest(Around, frozen=True, kw_only=True):
     step_ranks: list[int]
     step_scores: list[float]
 
-    @property
+    @cached_property  # asked by each poll of a crowd
     def last_score(self) -> float:
         """The place of the last in line; 0 when nobody waits."""
         if self.step_scores:
@@ -59,16 +60,18 @@ def locate(digest: Digest, score: float) -> int | None:
     head = digest.head
     if not head or score > digest.last_score:
         return digest.waiting
-    if score <= head[-1]:
-        at = bisect_left(head, score)
-        return at if head[at] == score else None
-    return _between(digest, score)
+    return _among(head, score) if score <= head[-1] else _between(digest, score)
+
+
+def _among(head: Sequence[float], score: float) -> int | None:
+    at = bisect_left(head, float(score))  # float against float compares at half the cost of int against float
+    return at if head[at] == score else None
 
 
 def _between(digest: Digest, score: float) -> int:
     """By the two known places around it, as if those between were spread evenly."""
     scores, ranks = digest.step_scores, digest.step_ranks
-    at = bisect_left(scores, score)
+    at = bisect_left(scores, float(score))
     if scores[at] == score:
         return ranks[at]
     below, low = (scores[at - 1], ranks[at - 1]) if at else (digest.head[-1], len(digest.head) - 1)
@@ -81,11 +84,12 @@ def _between(digest: Digest, score: float) -> int:
 
 def waits_at(digest: Digest, score: float, gone: Container[float | str]) -> int | None:
     """How many stand before a ticket of the digest's own store; None when the digest cannot know that it waits."""
-    if score in gone or score > digest.last_score:
+    head = digest.head
+    if not head or score in gone or score > digest.last_score:
         return None
-    ahead = locate(digest, score)
-    behind_the_exact = bool(digest.head) and score > digest.head[-1]
-    return None if behind_the_exact and score <= digest.now_serving else ahead
+    if score <= head[-1]:
+        return _among(head, score)
+    return None if score <= digest.now_serving else _between(digest, score)
 
 
 def callable_since(digest: Digest, age_ms: float) -> int:

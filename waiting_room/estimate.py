@@ -102,8 +102,10 @@ class Forecast:
             by_slots = beyond / (SLOWER * self.turnover)
             if by_slots > high:
                 high, reason = by_slots, reason or (Reason.CHECKOUT_SLOW, None)
-        told = _rounded(low)
-        return Estimate(told, max(told, _rounded(high)), *(reason or (None, None)))
+        soonest, latest = _rounded(low), _rounded(high)
+        if latest < soonest:
+            latest = soonest
+        return Estimate(soonest, latest) if reason is None else Estimate(soonest, latest, *reason)
 
 
 def estimate(flow: Flow, ahead: int) -> Estimate:

@@ -74,9 +74,11 @@ def _share_of(wait_ms: int | None, limits: PollLimits) -> float:
 def _in_lobby(outlook: Outlook, limits: PollLimits, chance: float) -> int:
     """Seldom while the opening is far; then once, spread after it, and the front of the line sooner than its end.
 
+    Nobody at the front is sent away for longer than ceiling and spread, since an operator may open sooner than was said.
+
     Before a draw there is no front, and nobody knows a wait: everybody falls anywhere in the spread.
     """
-    if outlook.opens_in_ms > limits.ceiling_ms * 1.5:
+    if outlook.opens_in_ms > limits.ceiling_ms:
         return int(limits.ceiling_ms * (1 - _JITTER * chance))
     crowd = max(OPENING_SPREAD_MS, outlook.waiting * 1000 // OPENING_RATE_PER_S)
     spread = crowd if outlook.wait_ms is None else min(crowd, max(OPENING_SPREAD_MS, outlook.wait_ms))

@@ -95,7 +95,7 @@ class Ledger:
         match row.event:
             case "call":
                 self._served[row.ticket_id] = _called(served, row)
-            case "claim":
+            case "claim" | "renew":
                 _claimed(served, row)
             case "miss":
                 served.state, served.misses = "missed", served.misses + 1

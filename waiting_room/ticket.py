@@ -55,13 +55,13 @@ class Ticket(msgspec.Struct, frozen=True, gc=False):
 
 def ticket_id(key: bytes, sale_id: str, account_id: str) -> str:
     """The id of an account's only ticket in a sale: 14 characters, the same on every device, and no account can be read from it."""
-    digest = mac(key, _unambiguous("firstcome-ticket-id", sale_id, account_id))
+    digest = mac(key, _beginning("firstcome-ticket-id", sale_id) + _part(account_id))
     return _text(digest[:ID_BYTES])
 
 
 def guest_ticket_id(key: bytes, sale_id: str, device: str) -> str:
     """The id of a device's only ticket in a sale; told from an account's by its first character."""
-    digest = mac(key, _unambiguous("firstcome-guest-ticket-id", sale_id, device))
+    digest = mac(key, _beginning("firstcome-guest-ticket-id", sale_id) + _part(device))
     return GUEST + _text(digest[:ID_BYTES])[:13]
 
 
@@ -139,20 +139,19 @@ def _content(payload: str, sale_id: str) -> Ticket:
 
 
 def _mac(key: bytes, kid: str, sale_id: str, payload: str) -> str:
-    content = payload.encode()
-    signed = _beginning(kid, sale_id) + len(content).to_bytes(4) + content
-    return _text(mac(key, signed))
+    return _text(mac(key, _beginning(KIND, kid, sale_id) + _part(payload)))
 
 
 @lru_cache(maxsize=1024)
-def _beginning(kid: str, sale_id: str) -> bytes:
-    """What the signed content of all tickets of a sale begins with."""
-    return _unambiguous(KIND, kid, sale_id)
+def _beginning(*parts: str) -> bytes:
+    """What the signed contents of a whole sale begin with."""
+    return b"".join(map(_part, parts))
 
 
-def _unambiguous(*parts: str) -> bytes:
-    """The parts, each preceded by its length: ("ab", "c") and ("a", "bc") differ."""
-    return b"".join(len(raw).to_bytes(4) + raw for raw in (part.encode() for part in parts))
+def _part(text: str) -> bytes:
+    """A part of a content, preceded by its length: ("ab", "c") and ("a", "bc") differ."""
+    raw = text.encode()
+    return len(raw).to_bytes(4) + raw
 
 
 def _text(raw: bytes) -> str:

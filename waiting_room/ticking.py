@@ -67,7 +67,7 @@ class TickReply(Figures, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class CallRow:
-    """One entry of the call log: call, claim, miss, return, lapse, free, or addendum to a draw.
+    """One entry of the call log: call, claim, renew (of a pass), miss, return, move, lapse, free, or addendum to a draw.
 
     `entry_id` is unique over all stores of a sale, and sorts as text in the order of the log.
     """

@@ -13,7 +13,6 @@ from redis.exceptions import RedisError
 
 from shop.errors import LaneTaken, Unavailable
 from shop.orders.decide import BatchResult, drain_once
-from shop.orders.rules import OrderState
 from shop.stock.publication import read_stock
 from workers.lanes import Decision
 from workers.publish import announce_outcomes, publish_stock
@@ -102,8 +101,6 @@ def _tell(runtime: Runtime, sale_id: str, result: BatchResult) -> None:
         sale_id,
         [Decision(order_id=one.order_id, state=one.state, seq=one.seq, reason=one.reason) for one in known],
     )
-    runtime.lanes.give_back(
-        sale_id, [(one.jti, one.order_id) for one in known if one.state is OrderState.REJECTED]
-    )
+    runtime.lanes.give_back(sale_id, [(one.jti, one.order_id) for one in known if one.pass_is_free])
     announce_outcomes(runtime.redis, [ended for one in known if (ended := one.ended(sale_id))])
     runtime.lanes.pop_decided(sale_id, result.lane_ids)

@@ -61,6 +61,26 @@ def operator() -> None:
     """The people who run sales."""
 
 
+@verb("rotate")
+def keys_rotate() -> None:
+    """Seal all personal data with the first key of FIRSTCOME_SECRET_KEYS, so that older ones can be dropped.
+
+    First put the new key in front, keep the old ones, and restart every process. Safe to repeat, and while the shop is open.
+    """
+    from firstcome import rotating
+
+    done = rotating.rotate(load_settings_or_demo())
+    click.echo(f"Sealed anew with {done.active}: {done.rows} rows.")
+    for key_id, slugs in done.needed.items():
+        click.echo(f"Keep {key_id}: tickets are signed with it in {', '.join(slugs)}.")
+    click.echo("Keep older keys for a day more, for sessions and receipts that were signed with them.")
+
+
+@click.group("keys", commands=[keys_rotate])
+def keys() -> None:
+    """The keys of the installation."""
+
+
 @verb("reconcile")
 @click.option("--apply", is_flag=True, help="put right in the database what follows from the orders")
 @click.option("--reason", help="why; kept in the audit. Needed by --apply")
@@ -75,11 +95,14 @@ def reconcile(apply: bool, reason: str | None) -> None:
 
     if apply is not bool(reason and reason.strip()):
         raise click.UsageError("--apply and --reason go together: a change of the books says why.")
-    found = reconciling.reconcile(load_settings_or_demo(), reason.strip() if reason else None)
+    settings = load_settings_or_demo()
+    found = reconciling.books(settings, reason.strip() if reason else None)
     for mended in found.mended:
         click.echo(f"put right: {mended}")
     for difference in found.left:
         click.echo(str(difference), err=True)
+    for mended in reconciling.copies(settings):  # last: without Redis the books are told of all the same
+        click.echo(f"put right: {mended}")
     if found.left:
         raise Fault(f"The books do not add up: {len(found.left)} differences.")
     click.echo("The books add up.")

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
@@ -71,7 +72,7 @@ def _verified(services: Services, scope: Scope, headers: Mapping[bytes, bytes]) 
     kept = names.cookies_of_the_site(text_of(headers, b"cookie") or "", secure=services.settings.secure)
     # Said even when nothing is left: a proxy that copies a header which is not there may keep the client's.
     told = names.identity(admission) | {"Cookie": kept}
-    return Answer(204, tuple(_line(name, value) for name, value in told.items()))
+    return Answer(204, (), own=tuple(_line(name, value) for name, value in told.items()))
 
 
 def _knock(services: Services, scope: Scope) -> Knock:
@@ -104,7 +105,8 @@ def _shown(services: Services, headers: Mapping[bytes, bytes], sale_id: str) -> 
 def _turned_away(services: Services, headers: Mapping[bytes, bytes], knock: Knock) -> Answer:
     """Browsers to the line, with the sealed way back; programs learn that they need a pass."""
     told = problem_answer(NoPass(), GATE)
-    told = told._replace(headers=(*(line for line in told.headers if line[0] != _CHALLENGE[0]), _CHALLENGE))
+    others = (line for line in told.own if line[0] != _CHALLENGE[0])
+    told = msgspec.structs.replace(told, own=(*others, _CHALLENGE))
     if b"text/html" not in headers.get(b"accept", b""):
         return told
     method = text_of(headers, b"x-forwarded-method") or "GET"
@@ -112,8 +114,8 @@ def _turned_away(services: Services, headers: Mapping[bytes, bytes], knock: Knoc
     sale, (bound_to, kept) = gate.sale_of(services, knock), _binding(services, headers, knock)
     where = gate.way_in(services, sale, knock.site, target or "/", bound_to)
     if knock.answer == PLAIN_401:
-        return told._replace(headers=(*told.headers, *kept, _line(names.ROOM, where)))
-    return Answer(303, (*kept, _line("Location", where)))
+        return msgspec.structs.replace(told, own=(*told.own, *kept, _line(names.ROOM, where)))
+    return Answer(303, (), own=(*kept, _line("Location", where)))
 
 
 def _binding(

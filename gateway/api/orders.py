@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -25,7 +24,6 @@ from gateway.plain import (
     Scope,
     cookies,
     headers_of,
-    in_text,
     plain,
     text_of,
 )
@@ -53,6 +51,7 @@ ReceiptHeader = Annotated[
 _KEY = ("idempotency_key_missing", "idempotency_key_malformed", "idempotency_key_reused")
 
 _REPLAYED = (REPLAYED_HEADER.lower().encode(), b"true")
+_PERSONAL = (JSON, NO_STORE)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -60,7 +59,7 @@ async def answer_order(services: Services, slug: str, scope: Scope, receive: Rec
     """POST …/orders: an order takes its place in the lane."""
     headers = headers_of(scope)
     principal = identity.identify(services, "buyer", text_of(headers, b"authorization"), cookies(headers))
-    require_own_page(services, in_text(headers), principal)
+    require_own_page(services, headers, principal)
     buyer = identity.buyer(principal)
     order = await receive_json(receive, text_of(headers, b"content-type") or "", NewOrder)
     identity.require_verified(buyer)
@@ -68,8 +67,9 @@ async def answer_order(services: Services, slug: str, scope: Scope, receive: Rec
     placed = await checkout.place_order(
         services, slug, buyer, text_of(headers, b"admission-pass"), key, order
     )
-    told = (JSON, NO_STORE, (b"location", placed.body.href.encode()))
-    return Answer(202, (*told, _REPLAYED) if placed.replayed else told, _encode(placed.body))
+    where = (b"location", placed.body.href.encode())
+    own = (where, _REPLAYED) if placed.replayed else (where,)
+    return Answer(202, _PERSONAL, _encode(placed.body), own)
 
 
 @post(
@@ -189,6 +189,6 @@ async def start_payment(
 
 
 # What the outermost layer answers itself, as the line's (api/line.py).
-CROWD: Mapping[tuple[str, str], Answerer] = {("POST", "orders"): answer_order}
+CROWD: dict[tuple[str, str], Answerer] = {("POST", "orders"): answer_order}
 
 HANDLERS = [place_order, list_orders, read_order, cancel_order, request_return, start_payment]

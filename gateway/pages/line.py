@@ -40,6 +40,8 @@ ENDED = frozenset({"done", "left", "lapsed", "closed"})
 # Without a script the page loads itself anew; more often than this nobody could use a form.
 SLOWEST_REFRESH_S = 30
 FASTEST_REFRESH_S = {"called": 8, "admitted": 15}
+# Of pages that are loaded all at once eight are answered each time.
+MOST_WAITS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +139,16 @@ def line_values(
 
 
 async def _look(services: Services, slug: str, visitor: Visitor, token: str | None) -> TicketBody:
-    """My place. A page that is loaded too often waits a moment instead of showing a problem."""
-    try:
-        return await line.look(services, slug, visitor.principal, token)
-    except TooManyPolls as error:
-        await asyncio.sleep(min(5, error.retry_after_s))
-        return await line.look(services, slug, visitor.principal, token)
+    """My place. A page that is loaded too often shows what this process knows, or waits its turn, instead of a problem."""
+    for _ in range(MOST_WAITS):
+        try:
+            return await line.look(services, slug, visitor.principal, token)
+        except TooManyPolls as error:
+            known = line.known(services, slug, visitor.principal, token)
+            if known is not None:
+                return known
+            await asyncio.sleep(error.retry_after_s)
+    return await line.look(services, slug, visitor.principal, token)
 
 
 def remember_place(

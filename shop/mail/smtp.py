@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import smtplib
 import ssl
+from collections.abc import Callable
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -38,13 +39,20 @@ class SmtpMailer:
 
     def send(self, mail: Mail) -> None:
         """Deliver to the server. Raises EffectFailed with the kind of the error only: a server's words quote addresses."""
+        self._with_server(lambda server: server.send_message(message_of(mail, self._sender)))
+
+    def check(self) -> None:
+        """Go as far as the first mail would: reach the server and log in. Raises EffectFailed."""
+        self._with_server(lambda server: server.noop())
+
+    def _with_server(self, do: Callable[[smtplib.SMTP], object]) -> None:
         try:
             with self._connect() as server:
                 if self._starttls:
                     server.starttls(context=ssl.create_default_context())
                 if self._user:
                     server.login(self._user, self._password)
-                server.send_message(message_of(mail, self._sender))
+                do(server)
         except smtplib.SMTPRecipientsRefused as error:
             codes = sorted({code for code, _ in error.recipients.values()})
             permanent = all(code >= 500 for code in codes)

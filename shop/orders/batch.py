@@ -18,7 +18,7 @@ from shop.orders.facts import Facts, read_facts
 from shop.orders.judgement import Judgement, Line
 from shop.orders.late import lock_late, still_late, write_late
 from shop.orders.letters import put_decision_letters
-from shop.orders.rules import OUTCOMES, Ended, OrderState, RejectReason, pass_claim
+from shop.orders.rules import OUTCOMES, Ended, OrderOutcome, OrderState, RejectReason, pass_claim
 from shop.payments.apply import Case
 from shop.stock.moves import Movement, move_stock
 from shop.stock.rules import ReservationState
@@ -38,7 +38,7 @@ class UnknownLane(ShopError):
 
 class Decision(msgspec.Struct, frozen=True):
     """What became of one order. `seq` is None for an order that was cancelled while it was queued; `late` is the payment that
-    had it decided again.
+    had it decided again. `again`: it was decided before with another pass, so that this one is not used up.
     """
 
     order_id: str
@@ -48,9 +48,17 @@ class Decision(msgspec.Struct, frozen=True):
     reason: RejectReason | None
     seq: int | None
     late: str | None = None
+    again: bool = False
+
+    @property
+    def pass_is_free(self) -> bool:
+        """Whether the pass may buy something else."""
+        return self.again or self.state is OrderState.REJECTED
 
     def ended(self, sale_id: str) -> Ended | None:
         """What the waiting room is to be told, if the decision ends the order."""
+        if self.again:
+            return Ended(sale_id, self.order_id, self.jti, OrderOutcome.REJECTED)
         if self.reason is RejectReason.PASS_USED:
             return None  # the pass and its slot are another order's
         outcome = OUTCOMES.get(self.state)
@@ -79,7 +87,7 @@ def split_head(tx: Tx, entries: Sequence[OrderEntry]) -> tuple[list[OrderEntry],
     """The entries that nobody has decided yet, each once and at its first place, and the decisions that the database knows."""
     if not entries:
         return [], []
-    columns = (orders.c.order_id, orders.c.state, orders.c.reason, orders.c.seq)
+    columns = (orders.c.order_id, orders.c.state, orders.c.reason, orders.c.seq, orders.c.pass_jti)
     known = is_among(orders.c.order_id, {entry.order_id for entry in entries})
     rows = {row.order_id: row for row in tx.all(select(*columns).where(known))}
     late = still_late(tx, entries)
@@ -96,14 +104,21 @@ def split_head(tx: Tx, entries: Sequence[OrderEntry]) -> tuple[list[OrderEntry],
 
 
 def _known(entry: OrderEntry, row: Row[Any] | None) -> Decision:
-    """What the database knows of an entry; late money whose order it knows no more is nobody's."""
+    """What the database knows of an entry; late money whose order it knows no more is nobody's.
+
+    An order has the id of its Idempotency-Key. Who uses a key once more when its record is gone, in a sale that lasts for days,
+    means the order that it stood for.
+    """
     if row is None:
         return Decision(
             entry.order_id, entry.account_id, entry.pass_jti, OrderState.EXPIRED, None, None, entry.late
         )
     reason = RejectReason(row.reason) if row.reason else None
     state = OrderState(row.state)
-    return Decision(entry.order_id, entry.account_id, entry.pass_jti, state, reason, row.seq, entry.late)
+    again = row.pass_jti != entry.pass_jti
+    return Decision(
+        entry.order_id, entry.account_id, entry.pass_jti, state, reason, row.seq, entry.late, again
+    )
 
 
 def decide_batch(

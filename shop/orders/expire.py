@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -27,6 +28,8 @@ REVIEW_UNKNOWN = "provider_unknown"
 ASK_AGAIN_FOR = timedelta(hours=24)
 # Each silent provider costs seconds; after so many in one sweep the others wait for the next.
 SILENCES = 2
+# So does a slow one: units that nobody pays for are free with the next round, which must not wait for long.
+ASKING_S = 10.0
 
 
 @dataclass(slots=True)
@@ -37,17 +40,21 @@ class Swept:
     sale_ids: set[str] = field(default_factory=set)
 
 
-def expire_due(db: Database, vault: Vault, providers: Providers, *, limit: int = 200) -> Swept:
+def expire_due(
+    db: Database, vault: Vault, providers: Providers, *, limit: int = 200, asking_s: float = ASKING_S
+) -> Swept:
     """End up to `limit` orders of each state whose hold is over, by ascending id, each in a transaction of its own.
 
-    Orders in `paying` ask the provider first, outside any transaction; an order with suspended money stays. Raises
-    `Unavailable`; what was ended before that is found by the next sweep's comparison.
+    Orders in `paying` ask the provider first, outside any transaction, for about `asking_s` seconds in all; an order with suspended
+    money stays. Raises `Unavailable`; what was ended before that is found by the next sweep's comparison.
     """
     swept = Swept()
-    silences = 0
+    silences, enough = 0, time.monotonic() + asking_s
     for row in db.read(_due, limit):
         answer = Answer.CANCELLED
         if row.state == OrderState.PAYING:
+            if time.monotonic() >= enough:
+                break  # they come last
             answer = Answer.UNREACHABLE
             if silences < SILENCES:
                 asked = ask_provider(db, vault, providers, row.order_id)
@@ -64,13 +71,19 @@ def expire_due(db: Database, vault: Vault, providers: Providers, *, limit: int =
     return swept
 
 
-def ask_again(db: Database, vault: Vault, providers: Providers, *, limit: int = 50) -> Swept:
+def ask_again(
+    db: Database, vault: Vault, providers: Providers, *, limit: int = 50, asking_s: float = ASKING_S
+) -> Swept:
     """Ask about the attempts of orders that ended while the provider was silent: end them there, or hear that they were paid.
 
-    What was paid meanwhile is late money. Stops at the first silence; whoever calls comes by again.
+    What was paid meanwhile is late money. Stops at the first silence and after about `asking_s` seconds; whoever calls comes by
+    again.
     """
     swept = Swept()
+    enough = time.monotonic() + asking_s
     for order_id in db.read(_left_open, limit):
+        if time.monotonic() >= enough:
+            break
         asked = ask_provider(db, vault, providers, order_id)
         swept.ended += asked.ended
         swept.sale_ids.update(asked.sale_ids)

@@ -79,8 +79,12 @@ def put_return_letter(tx: Tx, vault: Vault, order: Row[Any], payment_id: str) ->
     _put_letter(tx, vault, order, Occasion.PAYMENT_RETURNED, f"{payment_id}:returned")
 
 
-def put_part_letter(tx: Tx, vault: Vault, order: Row[Any], payment_id: str, amount: int, back: int) -> None:
-    """A letter that `amount` minor units of a payment were given back, which makes it `back` in all."""
+def put_part_letter(
+    tx: Tx, vault: Vault, order: Row[Any], payment_id: str, amount: int | None, back: int
+) -> None:
+    """A letter that `amount` minor units of a payment were given back, which makes it `back` in all. None: in another currency
+    than the order's.
+    """
     key = f"{payment_id}:partly-{back}"
     _put_letter(tx, vault, order, Occasion.ORDER_PARTLY_REFUNDED, key, amount=amount)
 

@@ -37,7 +37,7 @@ class Money:
 
     `paid`: what pays for the order, of which `back` was given back and `going_back` is on its way. `waiting`: came after the hold
     and takes its turn. `under_review`: is of another amount or currency, and somebody looks at it. `spare_back` and
-    `spare_going_back`: payments that the order could not take.
+    `spare_going_back`: payments that the order could not take. Money of another currency counts as what it was asked to be.
     """
 
     paid: int = 0
@@ -58,8 +58,18 @@ def money_of(attempts: Iterable[Row[Any]]) -> Money:
     return Money(**sums)
 
 
+# Money of another currency pays for nothing: it waits for a look, and goes back.
+_FOREIGN = {
+    PaymentState.SUSPENSE: "under_review",
+    PaymentState.REFUND_PENDING: "spare_going_back",
+    PaymentState.REFUNDED: "spare_back",
+}
+
+
 def _parts(row: Row[Any]) -> list[tuple[str, int]]:
     state = PaymentState(row.state)
+    if row.captured_currency is not None:
+        return [(_FOREIGN[state], row.amount)]
     # Money that is asked back for an order knows how much of it; money that has no order goes back whole.
     if state in KEPT and row.late_at is not None:
         return [("waiting", row.captured - row.refunded), ("back", row.refunded)]

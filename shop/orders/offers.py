@@ -65,9 +65,9 @@ def _offers(
 ) -> Iterator[str]:
     if given_up:
         yield RETRY
-    suspended = any(one.state is PaymentState.SUSPENSE for one in attempts)
+    suspended = [one for one in attempts if one.state is PaymentState.SUSPENSE]
     if suspended:
-        if state in HOLDING_STATES:
+        if state in HOLDING_STATES and not all(one.foreign for one in suspended):
             yield ReviewStep.ACCEPT
         yield ReviewStep.RETURN
     elif review_reason is not None:

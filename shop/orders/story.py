@@ -156,6 +156,7 @@ def _payment(row: Row[Any]) -> Moment:
         "amount": row.amount,
         "currency": row.currency,
         "captured": row.captured,
+        "captured_currency": row.captured_currency or "",
         "refunded": row.refunded,
         "began_at": row.created_at.isoformat(),
         "review_reason": row.review_reason or "",

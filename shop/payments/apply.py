@@ -83,8 +83,16 @@ class Case:
 def attempt_of(row: Row[Any]) -> Attempt:
     """A payment's row as the rules see it."""
     state = PaymentState(row.state)
-    claimed = row.refund_claimed
-    return Attempt(state, row.amount, row.currency, row.captured, row.refunded, row.refund_until, claimed)
+    return Attempt(
+        state,
+        row.amount,
+        row.currency,
+        row.captured,
+        row.refunded,
+        row.refund_until,
+        claimed=row.refund_claimed,
+        foreign=row.captured_currency is not None,
+    )
 
 
 def lock_case(tx: Tx, payment_id: str, provider: str | None = None) -> Case | None:
@@ -109,7 +117,7 @@ def apply(tx: Tx, vault: Vault, case: Case, ruling: Ruling, *, actor: str) -> Se
         put_effects(tx, vault, [refund_request(case.payment.payment_id)])
         put_return_letter(tx, vault, case.order, case.payment.payment_id)
     if ruling.verdict is Verdict.PARTIALLY_REFUNDED and ruling.refunded is not None:
-        amount = ruling.refunded - case.payment.refunded
+        amount = None if case.attempt.foreign else ruling.refunded - case.payment.refunded
         put_part_letter(tx, vault, case.order, case.payment.payment_id, amount, ruling.refunded)
     match ruling.order:
         case Fate.PAID:
@@ -145,7 +153,12 @@ def _change_payment(tx: Tx, payment: Row[Any], ruling: Ruling) -> None:
     if ruling.moves:
         changes["lease_until"] = changes["refund_until"] = None
         changes["late_at"] = _waits_since(tx, payment, ruling)
-    amounts = {"captured": ruling.captured, "refunded": ruling.refunded, "refund_claimed": ruling.claimed}
+    amounts = {
+        "captured": ruling.captured,
+        "captured_currency": ruling.currency,
+        "refunded": ruling.refunded,
+        "refund_claimed": ruling.claimed,
+    }
     changes |= {name: amount for name, amount in amounts.items() if amount is not None}
     if ruling.review is not None:
         changes["review_reason"] = ruling.review

@@ -116,7 +116,12 @@ def _wish(tx: Tx, vault: Vault, payment: Row[Any], until: int) -> None:
     changes = {"state": state, "refund_until": until, "review_reason": None, "updated_at": tx.now}
     tx.execute(update(payments).where(this).values(changes))
     key = f"{to_millis(tx.now)}-{until}"
-    payload = {"payment_id": payment.payment_id, "until": until, "key": key}
+    payload = {
+        "payment_id": payment.payment_id,
+        "until": until,
+        "amount": until - payment.refunded,
+        "key": key,
+    }
     put_effects(tx, vault, [Request(REFUND, f"{REFUND}:{payment.payment_id}:{key}", payload)])
 
 

@@ -21,7 +21,8 @@ from shop.vault import Vault
 
 def refund_effect(db: Database, vault: Vault, providers: Providers) -> Effect:
     """The function that carries out one `refund`; its payload is `{"payment_id": …}` for all that is left, or
-    `{"payment_id", "until", "key"}` for so much in all, as asked for under that key. Raises EffectFailed to be tried again."""
+    `{"payment_id", "until", "amount", "key"}` for so much, which makes it `until` in all, as asked for under that key. Raises
+    EffectFailed to be tried again."""
 
     def refund(payload: dict[str, Any]) -> None:
         payment = db.read(_payment, payload["payment_id"])
@@ -40,14 +41,20 @@ def refund_effect(db: Database, vault: Vault, providers: Providers) -> Effect:
 
 
 def _given_back(providers: Providers, payment: Row[Any], payload: dict[str, Any]) -> Report:
-    left = payload.get("until", payment.captured) - payment.refunded
+    until = payload.get("until", payment.captured)
+    left = until - payment.refunded
     if left <= 0:
         return Report(Fact.REFUNDED, payment.captured, payment.currency, payment.refunded)
     provider = providers.get(payment.provider)
     if provider is None:
         raise EffectFailed(f"there is no payment provider {payment.provider}")
+    # A provider takes a key for one amount only. A part is what was asked for, whatever else came back meanwhile: it may have been
+    # given, and its answer lost. All that is left is never given twice, so that its amount may follow the books.
+    amount, key = payload.get("amount", left), payload.get("key", "all")
+    if until >= payment.captured:
+        amount, key = left, f"{key}-{left}"
     try:
-        return provider.refund(payment.payment_id, payment.provider_ref, left, payload.get("key", "all"))
+        return provider.refund(payment.payment_id, payment.provider_ref, amount, key)
     except ProviderUnavailable as error:
         raise EffectFailed(error.what) from error
 

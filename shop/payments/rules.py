@@ -133,6 +133,7 @@ class Attempt:
 
     `refund_until`: what shall be back in all when a refund is pending that the shop has asked for; None: all of it, since the money
     has no order. `claimed`: the most that was reported to be back where that is above what was paid; the operator has been told.
+    `foreign`: what was captured is money of another currency, in minor units of that one.
     """
 
     state: PaymentState
@@ -142,6 +143,7 @@ class Attempt:
     refunded: int = 0
     refund_until: int | None = None
     claimed: int = 0
+    foreign: bool = False
 
     @property
     def pays(self) -> bool:
@@ -190,6 +192,7 @@ class Review(StrEnum):
     """Why an operator should look."""
 
     AMOUNT_MISMATCH = "amount_mismatch"
+    CURRENCY_MISMATCH = "currency_mismatch"
     LATE_SUCCESS = "late_success"
     REFUND_OF_UNPAID = "refund_of_unpaid"
     REFUND_ABOVE_PAID = "refund_above_paid"
@@ -210,7 +213,9 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """The consequence of a report. `moves` are made one after the other; None leaves an amount as it is."""
+    """The consequence of a report. `moves` are made one after the other; None leaves an amount as it is. `currency`: that of what was
+    captured, where it is another than was asked for.
+    """
 
     verdict: Verdict
     moves: tuple[PaymentState, ...] = ()
@@ -219,6 +224,7 @@ class Ruling:
     refunded: int | None = None
     review: Review | None = None
     claimed: int | None = None
+    currency: str | None = None
 
     @property
     def refund_due(self) -> bool:
@@ -256,9 +262,7 @@ def _success(attempt: Attempt, purchase: Purchase, report: Report) -> Ruling:
         moves = (PaymentState.SUCCEEDED, PaymentState.REFUNDED)
         return Ruling(Verdict.REFUNDED, moves, _without_this_attempt(purchase), captured, back)
     if (captured, report.currency) != (attempt.amount, attempt.currency):
-        return Ruling(
-            Verdict.SUSPENDED, (PaymentState.SUSPENSE,), Fate.STAYS, captured, back, Review.AMOUNT_MISMATCH
-        )
+        return _suspend(attempt, report, back)
     partial = (PaymentState.PARTIALLY_REFUNDED,) if back else ()
     if purchase.state in (OrderState.RESERVED, OrderState.PAYING):
         return Ruling(Verdict.PAID, (PaymentState.SUCCEEDED, *partial), Fate.PAID, captured, back)
@@ -268,6 +272,19 @@ def _success(attempt: Attempt, purchase: Purchase, report: Report) -> Ruling:
     return Ruling(Verdict.REFUND_DUE, moves, Fate.STAYS, captured, back)
 
 
+def _suspend(attempt: Attempt, report: Report, back: int) -> Ruling:
+    """Not what was asked for: kept apart, and somebody shall look. The figure alone would not tell money of another currency."""
+    foreign = report.currency != attempt.currency
+    return Ruling(
+        Verdict.SUSPENDED,
+        (PaymentState.SUSPENSE,),
+        captured=report.amount,
+        refunded=back,
+        review=Review.CURRENCY_MISMATCH if foreign else Review.AMOUNT_MISMATCH,
+        currency=report.currency if foreign else None,
+    )
+
+
 def refuse_late(attempt: Attempt) -> Ruling:
     """There are no units left for an order whose money came late: it goes back."""
     move(attempt.state, PaymentState.REFUND_PENDING)
@@ -275,8 +292,12 @@ def refuse_late(attempt: Attempt) -> Ruling:
 
 
 def accept_suspended(attempt: Attempt, purchase: Purchase) -> Ruling:
-    """The operator takes another amount as the price. Raises IllegalMove unless the order still holds its units."""
+    """The operator takes another amount as the price. Raises IllegalMove unless the order still holds its units, and for money of
+    another currency: the books of an order know its own only.
+    """
     move(attempt.state, PaymentState.SUCCEEDED)
+    if attempt.foreign:
+        raise IllegalMove("payment in another currency", attempt.state, PaymentState.SUCCEEDED)
     if purchase.state not in (OrderState.RESERVED, OrderState.PAYING):
         raise IllegalMove("order", purchase.state, OrderState.PAID)
     partial = (PaymentState.PARTIALLY_REFUNDED,) if attempt.refunded else ()

@@ -93,6 +93,11 @@ def slugs_of(db: Database, sale_ids: Collection[str]) -> dict[str, str]:
     return {row.sale_id: row.slug for row in db.read(lambda tx: tx.all(query))}
 
 
+def sales_of_keys(db: Database, key_ids: Collection[str]) -> dict[str, list[str]]:
+    """The slugs of the sales whose tickets are signed with each of these keys, drafts included, by key; none of those that are over."""
+    return db.read(_sales_of_keys, key_ids)
+
+
 def sale_by_slug(tx: Tx, slug: str) -> Sale:
     """The sale of this slug. Raises `UnknownSale`."""
     return _sale(tx, tx.first(select(sales).where(sales.c.slug == slug)))
@@ -121,6 +126,15 @@ def with_items(tx: Tx, rows: Sequence[Row[Any]]) -> list[Sale]:
         items[row.sale_id].append(_item(row))
     drawn = read_draws(tx, [row.sale_id for row in rows if row.mode == DRAW])
     return [_record(row, tuple(items[row.sale_id]), drawn.get(row.sale_id)) for row in rows]
+
+
+def _sales_of_keys(tx: Tx, key_ids: Collection[str]) -> dict[str, list[str]]:
+    not_over = (sales.c.control == Control.DRAFT) | sales.c.sale_id.in_(_live_sale_ids(tx))
+    signed = select(sales.c.ticket_key_id, sales.c.slug).where(sales.c.ticket_key_id.in_(key_ids), not_over)
+    found: dict[str, list[str]] = defaultdict(list)
+    for row in tx.all(signed.order_by(sales.c.ticket_key_id, sales.c.slug)):
+        found[row.ticket_key_id].append(row.slug)
+    return dict(found)
 
 
 def _live_sale_ids(tx: Tx) -> list[str]:

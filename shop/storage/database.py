@@ -251,6 +251,8 @@ class Database:
                     raise Contended("the database is busy", retry_after_s=1) from error
                 case Fault.AWAY:
                     raise Unavailable("the database does not answer") from error
+                case Fault.SCHEMA:  # what waits for a decision must wait, not be blamed for it
+                    raise Unavailable("the database has another schema than this version") from error
                 case _:
                     raise
         finally:

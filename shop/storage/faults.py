@@ -14,6 +14,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 _CONTENDED = frozenset({1205, 1213, 1020, 3572})  # lock wait timeout, deadlock, record changed, NOWAIT
 _DUPLICATE = frozenset({1062, 1586})
 _CHECK = frozenset({3819, 4025})  # MySQL, MariaDB
+_SCHEMA = frozenset({1054, 1146})  # unknown column, no such table
+_SQLITE_SCHEMA = ("no such table", "no such column", "has no column named")
 _SQLITE_CONTENDED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _SQLITE_DUPLICATE = frozenset({sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY})
 _SQLITE_AWAY = frozenset(
@@ -59,6 +61,7 @@ class Fault(StrEnum):
     DUPLICATE = "duplicate"  # a UNIQUE constraint
     CHECK = "check"  # a CHECK constraint, that is, one of the laws
     AWAY = "away"  # no database that can serve us
+    SCHEMA = "schema"  # a database that has not been migrated to this version
     OTHER = "other"  # a mistake of ours
 
 
@@ -82,20 +85,24 @@ def fault_of(error: BaseException) -> Fault:
         return Fault.AWAY
     number = errno(error)
     if isinstance(error.orig, sqlite3.Error):
-        return _sqlite_fault(number)
+        return _sqlite_fault(number, str(error.orig))
     if number in _CONTENDED:
         return Fault.CONTENDED
     if number in _DUPLICATE:
         return Fault.DUPLICATE
     if number in _CHECK:
         return Fault.CHECK
+    if number in _SCHEMA:
+        return Fault.SCHEMA
     # PyMySQL raises InterfaceError(0, '') on a connection it has closed itself.
     return Fault.AWAY if number in _AWAY or number == 0 else Fault.OTHER
 
 
-def _sqlite_fault(code: int | None) -> Fault:
+def _sqlite_fault(code: int | None, message: str) -> Fault:
     if code is None:
         return Fault.OTHER
+    if code == sqlite3.SQLITE_ERROR and any(words in message for words in _SQLITE_SCHEMA):
+        return Fault.SCHEMA
     if code & 0xFF in _SQLITE_CONTENDED:
         return Fault.CONTENDED
     if code in _SQLITE_DUPLICATE:

@@ -22,7 +22,7 @@ from litestar import Litestar
 from firstcome import wiring
 from firstcome.processes.admit import ShopBooks
 from firstcome.settings import Settings
-from gateway.app import create_app
+from gateway.app import Gateway, create_app
 from gateway.services import Services
 from shop.accounts.operators import create_operator
 from shop.accounts.signup import create_verified_account
@@ -87,7 +87,7 @@ class Clock:
 class House:
     """The gateway with everything that a test needs around it."""
 
-    app: Litestar
+    app: Gateway
     client: httpx.AsyncClient
     services: Services
     runtime: Runtime

@@ -80,7 +80,7 @@ async def test_a_forged_address_is_not_believed_because_the_nearest_one_is_unrea
     house: House, nearest: str
 ) -> None:
     settings = house.services.settings.model_copy(update={"trusted_proxies": ("10.0.0.0/8",)})
-    layer = Layer(house.app.asgi_handler, settings, house.services.metrics, [])
+    layer = Layer(house.app.layer, settings, house.services.metrics, [])
     lines = [(b"x-forwarded-for", b"6.6.6.6"), (b"x-forwarded-for", nearest.encode())]
     scope = {"headers": lines, "client": ("10.0.0.1", 1), "scheme": "http"}
     assert layer._believable(scope) == []

@@ -10,6 +10,7 @@ from typing import Any
 import jwt
 import pytest
 
+from gateway.bounded import PollLimiter
 from tests.api.conftest import House, Person, problem
 
 SOON = {
@@ -171,6 +172,22 @@ async def test_one_ticket_is_not_asked_about_more_than_eight_times_in_ten_second
     assert after - commands < 500, "what reached Redis does not grow with what is refused"
     for answer in refused:
         problem(answer, 429, "too_many_polls")
+
+
+async def test_a_page_that_is_loaded_again_and_again_shows_the_place_and_no_problem(house: House) -> None:
+    sale, called, first, second = await house.sale(calls_per_minute=60), *[await house.buyer() for _ in "123"]
+    turn = (await house.called(called, sale))["ticket"]
+    _, waits = [
+        (await person.ask("PUT", f"/sales/{sale}/ticket")).json()["ticket"] for person in (first, second)
+    ]
+    await house.tell_crowd(sale)
+    for ticket, state in ((waits, "waiting"), (turn, "called")):
+        shown = {"Cookie": f"ticket_{house.sale_id(sale)}={ticket}"}
+        pages = [house.client.get(f"/sales/{sale}/line", headers=shown) for _ in range(12)]
+        for page in await asyncio.gather(*pages):
+            assert page.status_code == 200
+            assert f'data-state="{state}"' in page.text
+        house.services.polls = PollLimiter(within_s=0.5)  # whose turn it is waits for the own
 
 
 async def test_a_lost_store_refuses_instead_of_guessing(house: House) -> None:

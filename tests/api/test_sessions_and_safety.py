@@ -218,7 +218,7 @@ async def test_introductions_by_other_servers_are_dropped(house: House) -> None:
 
 
 async def test_forwarded_addresses_are_believed_from_trusted_proxies_only(house: House) -> None:
-    layer: Any = house.app.asgi_handler
+    layer: Any = house.app.layer
     scope = {
         "headers": [(b"x-forwarded-for", b"198.51.100.7, 10.0.0.2")],
         "client": ("10.0.0.1", 1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,29 @@ def test_an_operator_with_a_known_address_or_a_weak_password_is_refused_in_one_l
     assert "password" in weak.output
 
 
+def test_after_a_rotation_an_older_key_is_needed_for_open_sales_only(
+    settings: Settings, db: Database
+) -> None:
+    demo_data.prepare(settings)
+    old = settings.secret_keys
+    new = "new:" + base64.urlsafe_b64encode(bytes(range(100, 132))).decode()
+    both = settings.model_copy(update={"secret_keys": f"{new},{old}"})
+
+    said = run(both, "keys", "rotate")
+
+    key_id = settings.keyring.active
+    assert said.exit_code == 0, said.output
+    assert "Sealed anew with new: " in said.output
+    assert "Sealed anew with new: 0" not in said.output
+    assert f"Keep {key_id}: tickets are signed with it in demo" in said.output
+    assert "Sealed anew with new: 0 rows." in run(both, "keys", "rotate").output
+    alone = Settings(_env_file=None, **(settings.model_dump() | {"secret_keys": new}))
+    people = list_operators(db, wiring.account_kit(alone))
+    assert "operator@example.test" in [person.email for person in people]
+    backwards = run(settings, "keys", "rotate")
+    assert (backwards.exit_code, len(backwards.output.splitlines())) == (1, 1), "the key is not there"
+
+
 def test_migrating_again_is_harmless(settings: Settings) -> None:
     said = run(settings, "migrate")
 
@@ -104,11 +128,19 @@ def test_reconcile_lays_wrong_copies_anew_and_says_so(
     sound = redis_sync.hgetall(key)
     redis_sync.hset(key, mapping={"version": "1000000", "sold": "3"})
 
+    away = settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"})
+    found = sale_items.c.product_id == "moon-jar"
+    db.run(lambda tx: tx.execute(update(sale_items).where(found).values(held=1)))
+    said = run(away, "reconcile", "--apply", "--reason", "a typo")
+    assert said.exit_code == 1
+    assert "put right: sale_items" in said.output, "what was changed is told whatever comes after it"
+    assert "Redis does not answer" in said.output
+
     said = run(settings, "reconcile")
 
     assert said.exit_code == 0, said.output
     assert f"put right: redis {key}: sold is 3, the database says 0" in said.output
-    assert redis_sync.hgetall(key) == sound
+    assert redis_sync.hgetall(key) == {**sound, "version": "2"}
 
 
 def test_the_doctor_finds_healthy_stores(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
-from firstcome.reconciling import reconcile
+from firstcome import reconciling
 from load.books import read_books
 from shop.mail.outbox import KIND as MAIL
 from shop.orders.rules import OrderState
@@ -61,8 +61,8 @@ def judge(stage: Stage, lanes: Sequence[Lane], crowd: Crowd, *, log_lost: bool) 
         faults += [
             f"{lane.slug}: {fault}" for fault in said if not (log_lost and fault.startswith("OVERTAKEN"))
         ]
-    found = reconcile(stage.settings, None)
-    faults += [f"reconcile: {mismatch}" for mismatch in (*found.left, *found.mended)]
+    found = reconciling.books(stage.settings, None).left + reconciling.copies(stage.settings)
+    faults += [f"reconcile: {mismatch}" for mismatch in found]
     return Verdict(
         accepted=len(seen),
         lost=sum(one.order_id not in decided for one in seen),

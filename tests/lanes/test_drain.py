@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from firstcome.servers import PrivateRedis
 from shop.orders.decide import drain_once
+from shop.orders.entry import encode_entry
 from shop.storage.database import Database
 from tests.lanes.floor import KEYS, SALE, accept, decided, entry, eventually, open_sale, runtime
 from workers.drain import drain
@@ -76,6 +77,23 @@ def test_a_second_visit_to_the_same_entries_decides_nothing_and_tells_it_again(
     assert redis_sync.lrange(KEYS.outcomes, 0, -1) == ["ticket3.1 rejected"]
     assert not redis_sync.hexists(KEYS.passes, "ticket3.1")
     assert redis_sync.exists(KEYS.result("order000003"))
+
+
+def test_a_key_that_comes_again_with_another_pass_uses_no_turn_up(
+    work: Runtime, redis_sync: redis.Redis, db: Database
+) -> None:
+    """Its record is gone after a day, and its order is the same for ever: nobody decides it anew."""
+    accept(redis_sync, range(1))
+    drain(work, SALE)
+    again = entry(0, pass_jti="ticket0.2")
+    redis_sync.hset(KEYS.passes, "ticket0.2", again.order_id)
+    redis_sync.rpush(KEYS.lane, encode_entry(again))
+
+    drain(work, SALE)
+
+    assert [row[:3] for row in decided(db)] == [("order000000", 1, "reserved")]
+    assert not redis_sync.hexists(KEYS.passes, "ticket0.2")
+    assert redis_sync.lrange(KEYS.outcomes, 0, -1) == ["ticket0.2 rejected"]
 
 
 def test_what_a_drain_took_and_died_over_is_in_the_copy_before_it_leaves_the_lane(

@@ -49,7 +49,9 @@ class Account:
             self.fact = fact
 
     def give(self, key: str, amount: int) -> bool:
-        """Give money back, once for each key; False if there is not so much."""
+        """Give money back, once for each key; False if there is not so much, or if the key stands for another amount."""
+        if self.given.get(key, amount) != amount:
+            return False
         if key not in self.given:
             if amount > self.kept:
                 return False

@@ -52,7 +52,9 @@ class Order:
 
 @dataclass
 class Payment:
-    """`until`: what shall be back in all, as the shop has asked for it. `late`: since when it waits for the lane."""
+    """`until`: what shall be back in all, as the shop has asked for it. `late`: since when it waits for the lane. `foreign`: the
+    currency of what came, where it is another.
+    """
 
     payment_id: str
     order: Order
@@ -63,6 +65,7 @@ class Payment:
     refunded: int = 0
     until: int | None = None
     claimed: int = 0
+    foreign: str | None = None
     late: int | None = None
     review: str | None = None
     lease: int | None = None
@@ -77,7 +80,7 @@ class Payment:
     def told(self) -> tuple[object, ...]:
         """What the row should say."""
         return (
-            *(self.order.order_id, self.state, self.amount, self.captured, self.refunded),
+            *(self.order.order_id, self.state, self.amount, self.captured, self.foreign, self.refunded),
             *(self.until, self.late, self.review, self.lease, self.page),
         )
 
@@ -96,7 +99,8 @@ class News:
 
 @dataclass
 class Paper:
-    """`bank` is what the bank should know; `effects` what stands in the outbox: (kind, subject, until, key)."""
+    """`bank` is what the bank should know; `effects` what stands in the outbox: (kind, subject, what of it, key), of
+    a refund what shall be back in all, and how much of that is asked for."""
 
     stock: Stock
     now: int
@@ -104,7 +108,7 @@ class Paper:
     bank: dict[str, Account] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     payments: dict[str, Payment] = field(default_factory=dict)
-    effects: list[tuple[str, str, int | None, str]] = field(default_factory=list)
+    effects: list[tuple[str, str, tuple[int, int] | None, str]] = field(default_factory=list)
     inbox: dict[str, str] = field(default_factory=dict)
     control: str = "running"
     ended_at: int | None = None

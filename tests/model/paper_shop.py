@@ -245,7 +245,8 @@ class PaperShop(PaperTill):
         until = payment.refunded + (left if amount is None else amount)
         self._turn(payment, "refund_pending")
         payment.until, payment.review = until, None
-        self.effects.append(("refund", payment.payment_id, until, f"{self.now}-{until}"))
+        asked = (until, until - payment.refunded)
+        self.effects.append(("refund", payment.payment_id, asked, f"{self.now}-{until}"))
         return "taken"
 
     def _refund_without_money(self, order: Order, amount: int | None) -> str:
@@ -269,7 +270,7 @@ class PaperShop(PaperTill):
         if step == "close-review":
             if order.review is None or payment is not None:
                 return "IllegalMove"
-        elif payment is None or (step == "accept-payment" and order.state not in HELD):
+        elif payment is None or (step == "accept-payment" and (order.state not in HELD or payment.foreign)):
             return "IllegalMove"
         order.review = None
         for one in mine:

@@ -42,7 +42,8 @@ class PaperTill(Paper):
             return "refunded"
         if (amount, currency) != (payment.amount, "KRW"):
             self._turn(payment, "suspense")
-            payment.review = order.review = "amount_mismatch"
+            payment.foreign = None if currency == "KRW" else currency
+            payment.review = order.review = "currency_mismatch" if payment.foreign else "amount_mismatch"
             return "suspended"
         self._turn(payment, "partially_refunded" if back else "succeeded")
         if order.state in HELD:
@@ -138,11 +139,11 @@ class PaperTill(Paper):
         """Everything in the outbox, in its order; what fails stays."""
         waiting, self.effects = self.effects, []
         for effect in waiting:
-            kind, subject, until, key = effect
+            kind, subject, asked, key = effect
             done = (
                 self._cancel_unpaid(subject, mood)
                 if kind == "cancel"
-                else self._refund(subject, until, key, mood)
+                else self._refund(subject, asked, key, mood)
             )
             if not done:
                 self.effects.append(effect)
@@ -154,18 +155,21 @@ class PaperTill(Paper):
             self._free(order, "cancelled")
         return answer != "unreachable"
 
-    def _refund(self, payment_id: str, until: int | None, key: str, mood: str) -> bool:
+    def _refund(self, payment_id: str, asked: tuple[int, int] | None, key: str, mood: str) -> bool:
         payment = self.payments[payment_id]
         if payment.state != "refund_pending":
             return True
-        left = (payment.captured if until is None else until) - payment.refunded
+        until, part = asked or (payment.captured, 0)
+        left = until - payment.refunded
+        whole = until >= payment.captured
+        key, amount = (f"{key}-{left}", left) if whole else (key, part)
         account = self.bank[payment_id]
         if left <= 0:
             self._settle(payment, "refunded", payment.captured, payment.refunded)
             return True
         if mood == "away":
             return False
-        if mood == "refuses" or not account.give(key, left):
+        if mood == "refuses" or not account.give(key, amount):
             return self._refund_refused(payment)
         if mood == "lost":
             return False

@@ -324,11 +324,25 @@ class Places:
             place.account_id, place.kid = account_id, kid
             place.slot_ms = place.pass_ends_ms = self.clock_ms + self.settings.pass_ms
             self._note("claim", ticket, place, f"{place.exp} {kid}")
-        elif place.state != "admitted" or not place.exp or place.exp * 1000 <= now_ms:
+        elif place.state != "admitted" or not place.exp:
             return "TurnLapsed"
+        elif place.exp * 1000 <= now_ms:
+            if not self._renew(ticket, place, account_id, kid, now_ms):
+                return "TurnLapsed"
         elif place.account_id is None:
             place.account_id, place.kid = account_id, place.kid or kid
         return {name: getattr(place, name) for name in ("jti", "iat", "exp", "kid", "turn", "account_id")}
+
+    def _renew(self, ticket: str, place: Place, account_id: str, kid: str, now_ms: int) -> bool:
+        """A pass for what the sale's own clock has left of an unused slot."""
+        if place.pass_ends_ms is None:
+            return False
+        exp = (now_ms + place.pass_ends_ms - self.clock_ms) // 1000
+        if exp <= now_ms // 1000:
+            return False
+        place.iat, place.exp, place.account_id, place.kid = now_ms // 1000, exp, account_id, kid
+        self._note("renew", ticket, place, f"{exp} {kid}")
+        return True
 
     def order(self, jti: str, order_id: str) -> Answer:
         """What the lane does with pass and slot when it accepts an order."""

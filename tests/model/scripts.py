@@ -25,9 +25,11 @@ end
 told.log = log
 for _, name in ipairs({'draw', 'opened_ms', 'lobby_size'}) do told[name] = redis.call('HGET', key('room'), name) or '' end
 told.counts = {}
-for _, event in ipairs({'call', 'claim', 'miss', 'return', 'lapse', 'free', 'left', 'move', 'addendum'}) do
+for _, event in ipairs({'call', 'claim', 'miss', 'return', 'lapse', 'free', 'renew', 'left', 'move', 'addendum'}) do
   told.counts[event] = redis.call('HGET', key('room'), 'count_' .. event) or '0'
 end
+told.gone = redis.call('LRANGE', key('gone'), 0, -1)
+told.now_serving = redis.call('HGET', key('room'), 'now_serving') or '0'
 redis.call('SET', KEYS[1] .. ':wall', ARGV[1])
 return cjson.encode(told)
 """

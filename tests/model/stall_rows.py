@@ -79,7 +79,7 @@ def _order(row: Any, units: dict[str, int]) -> tuple[object, ...]:
 def _payment(row: Any) -> tuple[object, ...]:
     late, lease = (None if at is None else to_millis(at) for at in (row.late_at, row.lease_until))
     return (
-        *(row.order_id, row.state, row.amount, row.captured, row.refunded),
+        *(row.order_id, row.state, row.amount, row.captured, row.captured_currency, row.refunded),
         *(row.refund_until, late, row.review_reason, lease, row.checkout_url is not None),
     )
 

@@ -75,7 +75,7 @@ SLIPS = [
     ("confirm", "'turns_before', ARGV[6]", "'turns_before', '0'"),
     ("tick", "count_events('call', #tickets)", "count_events('call', 1)"),
     ("tick", "if not due or room.wall_ms < room.settled_ms then return end", "if not due then return end"),
-    ("tick", "room.draw ~= 'drawn' or without_number > 0", "room.draw ~= 'drawn'"),
+    ("tick", "room.draw ~= 'drawn' or without_number > 0 or", "room.draw ~= 'drawn' or"),
     ("join", "if room.draw == 'lobby' then", "if false then"),
     ("join", "number = is_hidden(room, place) and 0 or place", "number = place"),
     ("lobby", "tonumber(begin[at + 1]) > last", "tonumber(begin[at + 1]) >= last"),
@@ -85,6 +85,12 @@ SLIPS = [
     ("confirm", "(known and known ~= 'lobby')", "false"),
     ("_shared", "or (place < 0 and has_list(sale.room) and stands < sale.room.lobby_size + 1)", ""),
     ("_shared", "return sale.room.draw == 'lobby' and 0 or arrival_place(sale.room, given)", "return given"),
+    ("_shared", "  if stands then note_gone(sale, ticket, stands) end\n", ""),
+    ("_shared", "if is_number then redis.call('RPUSH', GONE, whole(place)) end", "if is_number and not is_hidden(sale.room, place) then redis.call('RPUSH', GONE, whole(place)) end"),
+    ("leave", "  note_gone(sale, ticket, place)\n", ""),
+    ("adopt", "  if scores[LINE] then note_gone(sale, ticket, tonumber(scores[LINE])) end\n", ""),
+    ("claim", "slot_ms - sale.room.clock_ms", "slot_ms"),
+    ("claim", "if record.state == 'admitted' and renew() then", "if false then"),
 ]  # fmt: skip
 
 

@@ -127,7 +127,9 @@ TABLE = {
         )
     ),
     "other currency": Row(
-        *(opened, "succeeded", "suspended", "paying", "suspense", HELD, False, MISMATCH, {"currency": "USD"})
+        *(opened, "succeeded", "suspended", "paying", "suspense", HELD),
+        review="currency_mismatch",
+        data={"currency": "USD"},
     ),
     "success after expiry": Row(
         after("failed", end=OrderState.EXPIRED), "succeeded", "late", "expired", "succeeded", FREE

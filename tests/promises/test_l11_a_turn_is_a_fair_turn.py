@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from tests.model.scripts import source_with_a_clock_of_its_own
 from tests.promises.one_sale import LEADER, OneSale, ticket_of
 from waiting_room.refusals import (
     AlreadyExtended,
@@ -13,6 +16,7 @@ from waiting_room.refusals import (
     NoTicket,
     TurnLapsed,
 )
+from waiting_room.room import Room
 
 
 async def test_a_called_buyer_sees_the_call_and_a_window_of_the_set_length(sale: OneSale) -> None:
@@ -198,6 +202,29 @@ async def test_a_halt_refuses_claims_and_takes_no_time_from_the_turn(sale: OneSa
     await sale.pass_time(300)
     await sale.change(control="running")
     assert (await sale.claim("ann")).turn == turn
+
+
+async def test_a_halt_that_outlasts_a_pass_costs_nobody_the_checkout(sale: OneSale) -> None:
+    sale.room = Room(sale.client, source=source_with_a_clock_of_its_own)
+    wall_ms = int(time.time() * 1000)
+    await sale.client.set(f"{sale.keys.settings}:wall", wall_ms)
+    first = await sale.admit("ann")
+    await sale.pass_time(600)
+    await sale.change(control="halted")
+    wall_ms += 3_600_000
+    await sale.client.set(f"{sale.keys.settings}:wall", wall_ms)
+    await sale.change(control="running", closes_at_ms=wall_ms + 3_600_000)
+
+    again = await sale.claim("ann")
+    assert (again.jti, again.turn) == (first.jti, first.turn), "it buys once, whatever it was given again"
+    assert (again.iat, again.exp) == (wall_ms // 1000, (wall_ms + 300_000) // 1000), (
+        "a third of its life was left"
+    )
+    assert await sale.claim("ann") == again
+    await sale.pass_time(301)
+    assert await sale.state("ann") == "lapsed"
+    with pytest.raises(TurnLapsed):
+        await sale.claim("ann")
 
 
 @pytest.mark.parametrize("change", [{"control": "closed"}, {"closes_at_ms": 1}, {"control": "draining"}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -15,6 +16,7 @@ from tests.promises.one_sale import LEADER, ticket_of
 from tests.promises.paper_books import PaperBooks
 from waiting_room.drawing import Drawing
 from waiting_room.place import Place
+from waiting_room.polling import OPENING_RATE_PER_S
 from waiting_room.refusals import LineClosed, NotCalled, NotCalledYet, RoomUnavailable
 from waiting_room.states import TicketState
 from waiting_room.ticking import TickReply
@@ -110,6 +112,23 @@ async def test_nobody_is_called_before_the_list_is_public(sale: OneDraw, books: 
     books.torn.clear()
     assert (await sale.draw()).draw == "drawn"
     assert (await sale.tick(1_000)).calls > 0
+
+
+async def test_nobody_of_a_large_lobby_is_called_so_early_that_the_turn_would_end_unseen(
+    sale: OneDraw,
+) -> None:
+    for name in CROWD[:3]:
+        await sale.join(name)
+    await sale.open()
+    await sale.draw()
+    crowd, seen_within_ms = 1_000_000, 45_000
+    spread_ms = crowd * 1_000 // OPENING_RATE_PER_S
+    await sale.client.hset(sale.keys.room, "lobby_size", crowd)
+    for opened_ago_ms, calls in ((spread_ms - seen_within_ms - 5_000, 0), (spread_ms - seen_within_ms, 3)):
+        opened_ms = int(time.time() * 1000) - opened_ago_ms
+        await sale.client.hset(sale.keys.room, "opened_ms", opened_ms)
+        reply = await sale.tick()
+        assert (reply.calls, reply.gate) == (calls, "open" if calls else "drawing")
 
 
 async def test_whoever_leaves_while_the_list_is_made_goes_to_the_end(sale: OneDraw) -> None:

@@ -8,10 +8,10 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.promises.one_sale import OneSale, settings_fields, ticket_of
-from waiting_room.joining import MOST_TOGETHER
 from waiting_room.place import Place
 from waiting_room.refusals import ChallengeRequired, RoomUnavailable
 from waiting_room.room import Room
+from waiting_room.together import MOST_TOGETHER
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from waiting_room.controller import Controller
 from waiting_room.place import Place
 from waiting_room.refusals import NoTicket, RoomUnavailable
 from waiting_room.ticket import Ticket
+from waiting_room.together import MOST_TOGETHER
 
 PASS_S = 900
 GRACE_S = 30
@@ -126,6 +127,37 @@ async def test_a_turn_number_is_never_given_twice_however_much_was_lost(line: Li
         await line.confirm()
         await line.look("ann")
     assert len(given) == 3
+
+
+async def test_who_comes_back_at_the_same_moment_finds_the_old_places_by_few_scripts_each_by_an_answer_of_its_own(
+    line: Line,
+) -> None:
+    names = [f"buyer{n}" for n in range(4 * MOST_TOGETHER)]
+    for name in names:
+        await line.join(name)
+    before = {name: line.tickets[name].number for name in names}
+    await line.lose()
+    await line.client.hset(line.keys.served, ticket_of("buyer7"), "broken")
+    crowd = [*shuffled(names), "stranger", *names[:20]]
+    scripts = await scripts_run(line.client)
+    found = await asyncio.gather(*(line.look(name) for name in crowd), return_exceptions=True)
+    assert await scripts_run(line.client) - scripts <= 6
+    for name, place in zip(crowd, found, strict=True):
+        if name == "buyer7":
+            assert isinstance(place, RoomUnavailable)
+        elif name == "stranger":
+            assert isinstance(place, NoTicket)
+        else:
+            assert isinstance(place, Place)
+            assert (place.number, place.created) == (before[name], False)
+    standing = await line.client.zrange(line.keys.line, 0, -1)
+    assert standing == [ticket_of(name) for name in names if name != "buyer7"], "in order, nobody twice"
+
+
+async def scripts_run(client: Redis) -> int:
+    """How many scripts were run so far."""
+    counted = await client.info("commandstats")
+    return int(counted["cmdstat_evalsha"]["calls"])
 
 
 # ---------------------------------------------------------------- tickets that win nothing

@@ -14,6 +14,7 @@ from shop.orders.expire import ask_again, expire_due
 from shop.orders.fulfil import GoodsAction, move_goods, request_return
 from shop.orders.late import late_entries
 from shop.orders.rules import OrderState, UnknownOrder
+from shop.orders.story import read_story
 from shop.payments.asked_refund import RefundWish, ask_refund
 from shop.payments.refund import refund_effect
 from shop.payments.review import ReviewStep, settle_review
@@ -32,16 +33,17 @@ from tests.till import API_KEY, BUYER, SECRET, TOTAL, UNITS, VAULT, Paper, Till
 
 
 class Bank(Paper):
-    """Gives money back as a provider does: each key once. `refuses` and `silent` say how it answers."""
+    """Gives money back as a provider does: each key once and for one amount. `refuses` and `silent` say how it answers."""
 
     def __init__(self) -> None:
         super().__init__("http://127.0.0.1:9", API_KEY, [SECRET])
         self.given: dict[tuple[str, str], int] = {}
+        self.asked: dict[tuple[str, str], int] = {}
         self.refuses = self.silent = False
 
     def refund(self, payment_id: str, provider_ref: str | None, amount: int, key: str) -> Report:
         assert provider_ref == f"ref-{payment_id}"
-        if self.refuses:
+        if self.refuses or self.asked.setdefault((payment_id, key), amount) != amount:
             raise ProviderRefused("no")
         self.given.setdefault((payment_id, key), amount)
         if self.silent:
@@ -136,6 +138,24 @@ def test_a_refund_whose_answer_was_lost_is_not_given_twice(till: Till, bank: Ban
     till.assert_money_and_stock_agree()
 
 
+def test_a_key_stands_for_one_amount_whatever_comes_back_meanwhile(till: Till, bank: Bank) -> None:
+    """A part that was given, its answer lost, is not asked for as another amount; all that is left follows the books."""
+    (part, first), (whole, second) = paid(till), paid(till)
+    ask(till, part, amount=1_000)
+    ask(till, whole)
+    bank.silent = True
+    carry_out(till, bank)
+    bank.given = {
+        asked: amount for asked, amount in bank.given.items() if asked[0] == first
+    }  # the other was not given
+    for payment in (first, second):
+        till.hear("refunded", payment, refunded=300)  # somebody gave it back at the provider
+    bank.silent = False
+    carry_out(till, bank)
+    assert (bank.back(first), bank.back(second)) == (1_000, TOTAL - 300)
+    assert [till.order_row(order).review_reason for order in (part, whole)] == [None, None]
+
+
 @pytest.mark.parametrize("amount", [None, 500])
 def test_a_refund_that_the_provider_refuses_is_off_and_can_be_asked_for_again(
     till: Till, bank: Bank, amount: int | None
@@ -183,6 +203,24 @@ def test_another_amount_is_accepted_or_returned_by_a_person(till: Till, bank: Ba
     assert [action for action, _ in audited(till)] == ["accept-payment", "return-payment"]
     with pytest.raises(IllegalMove):
         settle_review(till.db, VAULT, "op", taken, ReviewStep.ACCEPT, "again")
+
+
+def test_money_of_another_currency_is_nobodys_price_and_goes_back(till: Till, bank: Bank) -> None:
+    order = till.order()
+    payment = till.open_attempt(order)
+    assert till.hear("succeeded", payment, currency="JPY") is Verdict.SUSPENDED  # the very figure
+    story = read_story(till.db, order)
+    assert story.offers == ("return-payment", "resend-mail")
+    (told,) = [moment.detail for moment in story.moments if moment.kind == "payment"]
+    assert (told["captured"], told["captured_currency"], told["currency"]) == (TOTAL, "JPY", "KRW")
+    with pytest.raises(IllegalMove, match="payment in another currency cannot move"):
+        settle_review(till.db, VAULT, "op", order, ReviewStep.ACCEPT, "looks right")
+    assert story.order.money.under_review == TOTAL
+    settle_review(till.db, VAULT, "op", order, ReviewStep.RETURN, "we take won")
+    carry_out(till, bank)
+    assert (till.states(order), bank.back(payment)) == (("reserved", ["refunded"]), TOTAL)
+    assert read_story(till.db, order).order.money.spare_back == TOTAL
+    assert reconcile(till.db) == []
 
 
 def test_other_reviews_are_closed_with_a_note(till: Till) -> None:

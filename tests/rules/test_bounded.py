@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.bounded import BoundedPool, PollLimiter
+from gateway.bounded import BoundedPool, Comebacks, PollLimiter
 from gateway.refusals import Overloaded, TooManyPolls
 
 
@@ -44,6 +44,23 @@ def test_whoever_waited_too_long_for_a_thread_is_refused_and_the_work_is_not_don
     pool.submit(done.append, "in time").result(timeout=5)
     assert done == ["in time"]
     assert pool.inside == 0
+
+
+@given(st.integers(1, 8), st.floats(0.001, 2), st.integers(1, 300))
+def test_those_who_are_refused_come_back_one_after_the_other_as_fast_as_calls_end(
+    threads: int, took_s: float, refused: int
+) -> None:
+    comebacks = Comebacks(threads, 60)
+    for _ in range(200):
+        comebacks.ended(took_s)
+    waits = [comebacks.wait_s(1_000.0) for _ in range(refused)]
+    expected = [min(60.0, place * took_s / threads) for place in range(1, refused + 1)]
+    assert waits == pytest.approx(expected, rel=1e-3)
+    assert comebacks.wait_s(1_000.0 + waits[-1]) == pytest.approx(took_s / threads, rel=1e-3), (
+        "once all have had their time, it is only the next one's"
+    )
+    comebacks.idle()
+    assert comebacks.wait_s(1_000.0) == pytest.approx(took_s / threads, rel=1e-3), "nobody is owed for ever"
 
 
 # ---------------------------------------------------------------- polls of one ticket

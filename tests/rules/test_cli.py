@@ -25,7 +25,7 @@ SETTINGS = {
 }
 VERBS = [
     *("serve", "admit", "work", "sweep", "simulator"),
-    *("migrate", "doctor", "operator", "reconcile", "rehearse", "verify-draw", "demo", "demo-tokens"),
+    *("migrate", "doctor", "operator", "keys", "reconcile", "rehearse", "verify-draw", "demo", "demo-tokens"),
 ]
 
 
@@ -42,7 +42,7 @@ def test_the_verbs_are_exactly_these() -> None:
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_every_verb_explains_itself_and_its_exit_codes(verb: str) -> None:
-    words = [verb, "create"] if verb == "operator" else [verb]
+    words = [verb, *{"operator": ["create"], "keys": ["rotate"]}.get(verb, [])]
     shown = run(*words, "--help")
 
     assert shown.exit_code == 0
@@ -61,6 +61,17 @@ def test_a_database_that_does_not_answer_is_one_line(words: tuple[str, ...]) -> 
 
     assert said.exit_code == 1
     assert said.output == "firstcome: the database does not answer; see `firstcome doctor`.\n"
+
+
+def test_a_database_without_our_tables_is_one_line(tmp_path: Path) -> None:
+    empty = {"FIRSTCOME_DATABASE_URL": f"sqlite:///{tmp_path}/empty.sqlite"}
+    said = run(*("keys", "rotate"), **empty)
+
+    assert said.exit_code == 1
+    assert (
+        said.output
+        == "firstcome: the database has another schema than this version; see `firstcome doctor`.\n"
+    )
 
 
 def test_the_doctor_names_everything_that_gives_no_answer_and_how_to_mend_it() -> None:

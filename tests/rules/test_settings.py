@@ -109,6 +109,15 @@ def test_faults_of_every_kind_are_named_together_and_without_their_secrets(
         ("REDIS_URL", "redis+sentinel://one:x,two/mymaster", "names no host, or a port that is none"),
         ("REDIS_URL", "redis+sentinel://one,two/mymaster/first", "number of a database"),
         ("REDIS_URL", "redis+cluster://one,two", "not supported yet"),
+        ("REDIS_URL", "redis://host/first", "number of a database"),
+        ("DATABASE_URL", "mysql://me:hush/hush@host/db", "names a port that is none"),
+        ("DATABASE_URL", "sqlite:///:memory:", "names no database"),
+        ("SMTP_URL", "smtp://mail.example.com:99999", "names a port that is none"),
+        ("MAIL_FROM", "tickets@example.com\nBcc: me@example.com", "no mail address"),
+        ("SWEEP_S", "inf", "is 'inf'"),
+        ("PAYMENT_GUARANTEE_S", "nan", "is 'nan'"),
+        ("REFRESH_S", "99999999999999", "is '99999999999999'"),
+        ("SLICE_S", "60", "is '60'"),
     ],
 )
 def test_what_would_be_unsafe_in_production_stops_the_start(
@@ -116,7 +125,9 @@ def test_what_would_be_unsafe_in_production_stops_the_start(
 ) -> None:
     environment.setenv(f"FIRSTCOME_{name}", value)
 
-    assert word in faults()
+    said = faults()
+    assert word in said
+    assert "hush" not in said
 
 
 @pytest.mark.parametrize("name", ["REDIS_URL", "DATABASE_URL", "SMTP_URL"])
@@ -136,6 +147,11 @@ def test_a_payment_stand_in_needs_secrets_of_its_own(environment: pytest.MonkeyP
     environment.setenv("FIRSTCOME_DEMO", "true")
     environment.setenv("FIRSTCOME_SIMULATOR_URL", "http://127.0.0.1:8001")
     environment.setenv("FIRSTCOME_SIMULATOR_API_KEY", "secret")
+    environment.setenv("FIRSTCOME_SIMULATOR_WEBHOOK_SECRETS", "abcdefghijklmnopqrstuvwxyz-not-of-that-form")
+    assert (
+        "FIRSTCOME_SIMULATOR_WEBHOOK_SECRETS cannot be used: a webhook secret starts with whsec_" in faults()
+    )
+    environment.setenv("FIRSTCOME_SIMULATOR_WEBHOOK_SECRETS", "")
 
     said = faults()
 

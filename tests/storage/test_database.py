@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Barrier, Event, Thread
 from typing import Any
 
+import psutil
 import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
@@ -22,6 +23,7 @@ from shop.storage.faults import is_duplicate
 from shop.storage.locks import take_lane
 from shop.storage.paging import read_page
 from shop.storage.tables import audit, lanes, products
+from tests.running import eventually
 
 
 def add_lane(tx: Tx, name: str, seq: int = 0) -> None:
@@ -156,6 +158,12 @@ def test_an_id_from_outside_finds_nothing_and_breaks_nothing(db: Database, wild:
     ]
 
 
+@pytest.mark.parametrize("unknown", ["SELECT no_such FROM lanes", "SELECT 1 FROM nowhere"])
+def test_a_schema_of_another_version_is_an_outage_and_nobodys_fault(db: Database, unknown: str) -> None:
+    with pytest.raises(Unavailable, match="another schema"):
+        db.read(lambda tx: tx.scalar(text(unknown)))
+
+
 def test_a_lane_that_does_not_exist_has_no_lock(db: Database) -> None:
     assert db.run(take_lane, "nothing") is None
 
@@ -237,6 +245,8 @@ def test_a_database_that_hangs_is_named_soon_and_found_again_without_a_restart(
     own_server.check()
     assert mariadb_server.process
     mariadb_server.process.send_signal(signal.SIGSTOP)
+    stopped = psutil.Process(mariadb_server.process.pid)
+    eventually(lambda: stopped.status() == psutil.STATUS_STOPPED, "the server has stopped")
     try:
         began = time.monotonic()
         with pytest.raises(Unavailable):

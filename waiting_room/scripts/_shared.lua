@@ -185,12 +185,14 @@ local function stands_before(sale, stands, place)
   return stands <= place or (place < 0 and has_list(sale.room) and stands < sale.room.lobby_size + 1)
 end
 
--- A number above all that were called, whose holder does not wait at it any more; where the place shows no number, the ticket.
+-- A number above all that were called, whose holder does not wait at it any more; where the place shows no number, the ticket. A
+-- number that only shows later is told by the ticket already, so that both are noted.
 -- Processes that answer polls without asking here read these (waiting_room/digest.py): every script that takes a ticket out of the
 -- line, other than by calling it, notes its place.
 local function note_gone(sale, ticket, place)
-  local number = not is_hidden(sale.room, place) and place == math.floor(place)
-  redis.call('RPUSH', GONE, number and whole(place) or ticket)
+  local is_number = place > 0 and place < ARRIVALS and place == math.floor(place)
+  if is_number then redis.call('RPUSH', GONE, whole(place)) end
+  if not is_number or is_hidden(sale.room, place) then redis.call('RPUSH', GONE, ticket) end
 end
 
 -- A ticket that an earlier store gave out goes back to its own place, unless this one knows better: the buyer holds a turn, a pass
@@ -271,4 +273,38 @@ end
 -- The sight of a ticket: what a buyer may know of it, and the sale around it, in one object; nil when the room knows none.
 local function sight(sale, ticket)
   return tell_own(around(sale), sale, ticket)
+end
+
+-- Serve several buyers one after the other, in the order in which they came, and tell each the line as it is once all were served.
+--
+-- ARGV holds `fields` arguments for each buyer, the ticket id first. `serve(buyer, at)` makes what change the buyer whose arguments
+-- follow ARGV[at] asks for; it gives nothing, a word that is all there is to tell, or nil and what became of the ticket.
+-- Returns a list: the sale around all tickets (JSON), then for each buyer the own part of the sight (JSON), 'no_ticket', the word, or
+--          'failed …' with the fault. What goes wrong with one buyer is the answer of that one alone.
+local function serve_all(sale, fields, serve)
+  local answers, became, buyers = {}, {}, #ARGV / fields
+  local function answer(buyer, went, told)
+    if not went then told = 'failed ' .. (type(told) == 'table' and told.err or tostring(told)) end
+    answers[buyer + 1] = told or ''
+  end
+
+  local function tell(buyer)
+    local ticket = ARGV[fields * (buyer - 1) + 1]
+    local seen = tell_own({}, sale, ticket)
+    if not seen then return 'no_ticket' end
+    if seen.state == 'called' then redis.call('ZREM', UNSEEN, ticket) end
+    if became[buyer] then seen[became[buyer]] = true end
+    return cjson.encode(seen)
+  end
+
+  for buyer = 1, buyers do
+    local went, word, what = pcall(serve, buyer, fields * (buyer - 1))
+    answer(buyer, went, word)
+    became[buyer] = what or false
+  end
+  answers[1] = cjson.encode(around(sale))
+  for buyer = 1, buyers do
+    if answers[buyer + 1] == '' then answer(buyer, pcall(tell, buyer)) end
+  end
+  return answers
 end

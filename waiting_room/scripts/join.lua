@@ -1,15 +1,13 @@
--- Join the line, or come back to one's place: idempotent, and the only giver of numbers. Serves one buyer, or several in the order
--- in which they came; what goes wrong with one of them is that buyer's answer alone.
+-- Join the line, or come back to one's place: idempotent, and the only giver of numbers. Serves one buyer or several.
 --
 -- KEYS  1–18 as in _shared.lua, and three for each buyer: joins of this minute by network, mark of the spent proof, pause of the network
 -- ARGV  eight for each buyer:
 --       1 ticket id   2, 3 number and store id of the ticket that was shown, 0 and '' without one   4 place in a lobby, '' in a FIFO sale
 --       5 tag of the network, '' for one that is not counted   6 places a minute that it may have without a proof
 --       7 life of the proof, ms, 0 without one   8 time between two that come in by a pause, ms, 0 for another proof
--- Returns  'unconfirmed', 'unpublished', or a list: the sale around all tickets (JSON), then for each buyer the own part of the
---          sight of the ticket (JSON), with `created` for a new number and `rejoined` for a missed turn's return, or
---          'too_early', 'line_closed', 'sold_out', 'challenge_required', 'proof_spent', 'pause_too_soon', 'no_numbers', 'unpublished',
---          'failed …' with the fault; these use up no proof, and no number but for the last.
+-- Returns  'unconfirmed', 'unpublished', or a list as serve_all's (_shared.lua): with `created` for a new number and `rejoined` for a
+--          missed turn's return, and with the words 'too_early', 'line_closed', 'sold_out', 'challenge_required', 'proof_spent',
+--          'pause_too_soon', 'no_numbers', 'unpublished'; these use up no proof and no number, a fault may use up both.
 -- Cost  O(log line) for each buyer; about 11 commands, and 6 for each buyer.
 
 local FIELDS, DOORS, FIRST_DOOR = 8, 3, 19
@@ -96,24 +94,8 @@ local function join(ticket, number, store_id, lot, network, free, proof_ms, paus
   return nil, 'created'
 end
 
-local answers, marks, buyers = {}, {}, #ARGV / FIELDS
-for buyer = 1, buyers do
-  local at, door = FIELDS * (buyer - 1), FIRST_DOOR + DOORS * (buyer - 1)
-  local went, word, mark = pcall(join, ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], tonumber(ARGV[at + 6]),
+return serve_all(sale, FIELDS, function(buyer, at)
+  local door = FIRST_DOOR + DOORS * (buyer - 1)
+  return join(ARGV[at + 1], ARGV[at + 2], ARGV[at + 3], ARGV[at + 4], ARGV[at + 5], tonumber(ARGV[at + 6]),
     tonumber(ARGV[at + 7]), tonumber(ARGV[at + 8]), KEYS[door], KEYS[door + 1], KEYS[door + 2])
-  if not went then word = 'failed ' .. (type(word) == 'table' and word.err or tostring(word)) end
-  answers[buyer + 1], marks[buyer] = word or '', mark or ''
-end
-
--- All are told the line as it is now that everybody has joined.
-answers[1] = cjson.encode(around(sale))
-for buyer = 1, buyers do
-  if answers[buyer + 1] == '' then
-    local ticket = ARGV[FIELDS * (buyer - 1) + 1]
-    local seen = tell_own({}, sale, ticket)
-    if seen.state == 'called' then redis.call('ZREM', UNSEEN, ticket) end
-    if marks[buyer] ~= '' then seen[marks[buyer]] = true end
-    answers[buyer + 1] = cjson.encode(seen)
-  end
-end
-return answers
+end)

@@ -6,7 +6,7 @@
 -- ARGV  1 token   2 tick id   3 time since the leader's last tick, ms   4 life of the lease, ms
 --       5, 6, 7 calls allowed by rate, stock, backlog (waiting_room/pace.py)   8 time in which a called ticket must be seen, ms
 --       9 why nobody shall be called, as the limit that is shown; '' for no such reason
--- Returns  the figures after the tick (JSON; waiting_room.room.Figures), also kept for a repeated tick id, or
+-- Returns  the figures after the tick (JSON; waiting_room.ticking.TickReply), also kept for a repeated tick id, or
 --          'not_leader', 'unconfirmed', 'unpublished'
 -- Cost  O((calls + endings) log line); at most 250 calls and 500 endings of each kind a tick. Where only this bound held it back, the
 --       reply says `more`, and the leader makes the next tick at once: others get their turn in between.
@@ -144,15 +144,23 @@ end
 
 -- ---------------------------------------------------------------- calls
 -- Why nobody may be called just now, or 'open'. Draining goes on calling; the opening is a matter of time alone.
--- Before everybody in a draw has a number nobody knows who is next.
+-- Before everybody in a draw has a number nobody knows who is next, and who is first of a large lobby may be among those who were asked
+-- to come back last (waiting_room/polling.py): nobody is called so early that a turn would be over unseen by then.
+local FIRST_POLLS_PER_MS = 5
+local unseen_ms = tonumber(ARGV[8])
+local function is_undrawn(without_number)
+  if room.draw == '' then return false end
+  local looked_ms = room.opened_ms + room.lobby_size / FIRST_POLLS_PER_MS - unseen_ms
+  return room.draw ~= 'drawn' or without_number > 0 or room.wall_ms < looked_ms
+end
+
 local function gate_of(without_number)
   local gate = phase
   if phase == 'draining' then
     if room.wall_ms < settings.opens_at_ms or room.draw == 'lobby' then return 'lobby' end
     gate = stock.held + stock.sold >= stock.allotted and 'all_held' or 'open'
   end
-  local undrawn = room.draw ~= '' and (room.draw ~= 'drawn' or without_number > 0)
-  return gate == 'open' and undrawn and 'drawing' or gate
+  return gate == 'open' and is_undrawn(without_number) and 'drawing' or gate
 end
 
 local function slots_held()
@@ -221,7 +229,7 @@ local function call_head(count)
   local head, tickets = redis.call('ZPOPMIN', LINE, count), {}
   for at = 1, #head, 2 do tickets[#tickets + 1] = head[at] end
   local known = redis.call('HMGET', SERVED, unpack(tickets))
-  local turn_ends, seen_by = whole(room.clock_ms + settings.turn_window_ms), whole(room.clock_ms + tonumber(ARGV[8]))
+  local turn_ends, seen_by = whole(room.clock_ms + settings.turn_window_ms), whole(room.clock_ms + unseen_ms)
   local records, turns, unseen = {}, {}, {}
   for at, ticket in ipairs(tickets) do
     local number, before = tonumber(head[2 * at]), known[at] and cjson.decode(known[at])

@@ -99,6 +99,7 @@ class CaseWords(FactWords, RecordWords):
         return {
             "call": _("Called"),
             "claim": _("Checkout begun"),
+            "renew": _("Checkout time renewed"),
             "miss": _("Turn missed"),
             "return": _("Back in the line after a missed turn"),
             "move": _("Place moved to the account"),

@@ -12,8 +12,10 @@ from gateway.pages.words.troubles import TroubleWords
 from shop.orders.rules import OrderState
 
 # Programs use these; on the page another fact, or the moment's own word, says the same.
-UNSAID = frozenset({"currency", "effect", "operator_id", "sale_item_id"})
-OF_MACHINES = frozenset({"claim", "move"})  # what the call log keeps of these turns is there for recovery
+UNSAID = frozenset({"currency", "captured_currency", "effect", "operator_id", "sale_item_id"})
+OF_MACHINES = frozenset(
+    {"claim", "renew", "move"}
+)  # what the call log keeps of these turns is there for recovery
 AMOUNTS = frozenset({"amount", "captured", "refunded"})
 NAMES = frozenset({"payment_id", "provider_ref", "event_type", "event_id", "outbox_id", "last_error"})
 
@@ -37,13 +39,14 @@ class FactWords(OrderWords, TroubleWords):
 
     def _facts(self, kind: str, what: str, detail: Mapping[str, Any]) -> Iterator[Fact]:
         names, currency = self._names(), str(detail.get("currency", ""))
+        came_in = str(detail.get("captured_currency", currency))
         for key, value in detail.items():
             name = names.get(key, key)
             if key in UNSAID or (key == "detail" and what in OF_MACHINES):
                 continue
             if key in AMOUNTS and currency:
                 if value or key == "amount":
-                    yield Fact(name, self.money(int(value), currency))
+                    yield Fact(name, self.money(int(value), currency if key == "amount" else came_in))
             elif key == "began_at":
                 yield Fact(name, at=datetime.fromisoformat(str(value)))
             elif key in ("held", "sold"):

@@ -92,7 +92,7 @@ class RefusalWords(Figures):
             "bad_code": _("Please check the newest mail. After a few wrong tries a new code is needed."),
             "too_many_attempts": _("Please wait a little before you try again."),
             "overloaded": _(
-                "Nothing is wrong with your account. Please try again in a few seconds; places in line are not affected."
+                "Nothing is wrong with your account: too many people ask at this moment. Places in line are not affected."
             ),
             "precondition_failed": _(
                 "Nothing was saved yet, and nothing that you typed is lost. Look at it and save again."

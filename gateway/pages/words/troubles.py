@@ -43,6 +43,7 @@ class TroubleWords(Figures):
         _ = self._gettext
         return {
             "amount_mismatch": _("Money of another amount came."),
+            "currency_mismatch": _("Money of another currency came."),
             "late_success": _("Money came after the hold, and nothing was left for it."),
             "refund_of_unpaid": _("The provider reports a refund of something that was never paid."),
             "refund_above_paid": _("The provider reports a refund above what was paid."),
@@ -56,6 +57,9 @@ class TroubleWords(Figures):
         _ = self._gettext
         return {
             "amount_mismatch": _("Take it as the price or give it back. After 24 hours it is given back."),
+            "currency_mismatch": _(
+                "It cannot pay for the order: give it back. After 24 hours it is given back."
+            ),
             "late_success": _(
                 "It is on its way back. See in the story whether it arrived, then close the review."
             ),

@@ -21,6 +21,8 @@ payments = table(  # a row per attempt, committed before the provider is called
     Column("refunded", BigInteger, nullable=False, default=0),
     # what shall be back in all once the refund asked for is through
     Column("refund_until", BigInteger, nullable=True),
+    # in which currency money came, where it is another than that of the order
+    Column("captured_currency", String(3), nullable=True),
     # the most that its provider has said to have given back, where that is above what was paid
     Column("refund_claimed", BigInteger, nullable=False, server_default="0"),
     Column("checkout_url", String(500), nullable=True),
