@@ -143,7 +143,6 @@ class LineWords(Figures):
             ("provider_down", _("The payment provider has not answered since {time}.")),
             ("stock_held", _("Buyers in checkout have held what is left since {time}.")),
             ("rebuilding", _("After a fault at {time} the line is being put together again.")),
-            ("drawing", _("The order of the lobby is being drawn. Nobody is called before it is published.")),
             ("drawing", _("The sale started at {time}; the numbers are being drawn.")),
             ("no_history", _("The line has only just begun to move.")),
         ]
