@@ -176,8 +176,10 @@ class PrivateServer:
             time.sleep(0.01)  # a server has no event to wait for; it is there once its socket answers
 
     def _last_words(self) -> str:
-        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-        return lines[-1].strip() if lines else "it said nothing"
+        """What it complained of, else the last it said. After a complaint servers still say that they abort, and that they end."""
+        lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        faults = [line for line in lines[-20:] if "[ERROR]" in line and not line.endswith("Aborting")]
+        return (faults or lines or ["it said nothing"])[-1]
 
     def _is_ours(self, pid: int) -> bool:
         """Whether this is the server of this folder: a pid may have gone to somebody else meanwhile."""

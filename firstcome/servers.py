@@ -161,6 +161,8 @@ class PrivateMariaDB(PrivateServer):
             *(f"--datadir={self.data}", f"--socket={self.socket}", f"--pid-file={self.data / 'server.pid'}"),
             f"--tmpdir={self._scratch}",
             *("--skip-networking", "--character-set-server=utf8mb4", "--max-connections=400"),
+            # What MySQL does unasked: a log for replicas that are none, and a second protocol with a socket of its own.
+            *("--skip-log-bin", "--loose-mysqlx=OFF"),
             *(
                 f"--innodb-buffer-pool-size={self.memory_mib}M",
                 f"--innodb-flush-log-at-trx-commit={1 if self.durable else 2}",

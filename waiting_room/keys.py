@@ -64,6 +64,7 @@ its slot back. `outcomes`: whoever ended an order.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 PREFIX = "fc"
 
@@ -198,3 +199,14 @@ class SaleKeys:
 
     def code(self, mark: str) -> str:
         return self._key(f"code:{mark}")
+
+
+@lru_cache(maxsize=256)
+def keys_in_order(sale_id: str) -> tuple[str, ...]:
+    """The keys of a sale's room in the order of scripts/_shared.lua."""
+    keys = SaleKeys(sale_id)
+    return (
+        keys.settings, keys.stock, keys.room, keys.line, keys.served, keys.turns, keys.unseen, keys.missed, keys.shopping,
+        keys.ordering, keys.passes, keys.calls, keys.window, keys.lease, keys.outcomes, keys.lane, keys.digest,
+        keys.gone,
+    )  # fmt: skip

@@ -168,6 +168,14 @@ def test_a_server_that_cannot_start_says_why_in_one_sentence(servers_dir: Path) 
     with pytest.raises(ServerFault, match=r"redis ended at its start: .+ \(log: "):
         PrivateRedis(servers_dir / "broken", program="/bin/false").start()
 
+    talkative = servers_dir / "talkative"
+    talkative.write_text(
+        "#!/bin/sh\nprintf '%s\\n' 'ready' '[ERROR] No such directory' '[ERROR] Aborting' 'End'\nexit 1\n"
+    )
+    talkative.chmod(0o700)
+    with pytest.raises(ServerFault, match=r"redis ended at its start: \[ERROR\] No such directory \(log: "):
+        PrivateRedis(servers_dir / "complains", program=str(talkative)).start()
+
 
 def test_a_folder_with_a_long_name_gets_its_socket_elsewhere(servers_dir: Path) -> None:
     with EmbeddedRedis(servers_dir / ("long" * 30)) as server:

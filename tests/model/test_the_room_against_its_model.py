@@ -85,6 +85,8 @@ SLIPS = [
     ("confirm", "(known and known ~= 'lobby')", "false"),
     ("_shared", "or (place < 0 and has_list(sale.room) and stands < sale.room.lobby_size + 1)", ""),
     ("_shared", "return sale.room.draw == 'lobby' and 0 or arrival_place(sale.room, given)", "return given"),
+    ("claim", "slot_ms - sale.room.clock_ms", "slot_ms"),
+    ("claim", "if record.state == 'admitted' and renew() then", "if false then"),
 ]  # fmt: skip
 
 

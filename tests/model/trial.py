@@ -31,7 +31,8 @@ from waiting_room.pace import Allowance
 from waiting_room.place import Place
 from waiting_room.recovery import OrderRow
 from waiting_room.refusals import RoomError
-from waiting_room.room import Claim, Room
+from waiting_room.replies import Claim
+from waiting_room.room import Room
 from waiting_room.ticket import Ticket
 from waiting_room.ticking import Beat, TickRefusal, TickReply
 from workers.lanes import Lanes, OrderDraft

@@ -16,7 +16,8 @@ from redis.asyncio import Redis
 from waiting_room import ticket
 from waiting_room.keys import SaleKeys
 from waiting_room.pace import NO_LIMIT, Allowance
-from waiting_room.room import Claim, Room
+from waiting_room.replies import Claim
+from waiting_room.room import Room
 from waiting_room.ticking import Beat, TickReply
 
 SALE_ID = "sale0000001"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Barrier, Event, Thread
 from typing import Any
 
+import psutil
 import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
@@ -22,6 +23,7 @@ from shop.storage.faults import is_duplicate
 from shop.storage.locks import take_lane
 from shop.storage.paging import read_page
 from shop.storage.tables import audit, lanes, products
+from tests.running import eventually
 
 
 def add_lane(tx: Tx, name: str, seq: int = 0) -> None:
@@ -243,6 +245,8 @@ def test_a_database_that_hangs_is_named_soon_and_found_again_without_a_restart(
     own_server.check()
     assert mariadb_server.process
     mariadb_server.process.send_signal(signal.SIGSTOP)
+    stopped = psutil.Process(mariadb_server.process.pid)
+    eventually(lambda: stopped.status() == psutil.STATUS_STOPPED, "the server has stopped")
     try:
         began = time.monotonic()
         with pytest.raises(Unavailable):

@@ -6,7 +6,7 @@
 -- ARGV  1 token   2 tick id   3 time since the leader's last tick, ms   4 life of the lease, ms
 --       5, 6, 7 calls allowed by rate, stock, backlog (waiting_room/pace.py)   8 time in which a called ticket must be seen, ms
 --       9 why nobody shall be called, as the limit that is shown; '' for no such reason
--- Returns  the figures after the tick (JSON; waiting_room.room.Figures), also kept for a repeated tick id, or
+-- Returns  the figures after the tick (JSON; waiting_room.ticking.TickReply), also kept for a repeated tick id, or
 --          'not_leader', 'unconfirmed', 'unpublished'
 -- Cost  O((calls + endings) log line); at most 250 calls and 500 endings of each kind a tick. Where only this bound held it back, the
 --       reply says `more`, and the leader makes the next tick at once: others get their turn in between.
