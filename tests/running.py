@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -94,14 +95,16 @@ class RunningDemo:
         )
         assert self.process.stdout
         self.output = []
-        deadline = time.monotonic() + timeout_s
-        for line in self.process.stdout:
-            self.output.append(line.rstrip())
-            if line.startswith("READY "):
-                assert line.split()[1] == self.url
-                return self
-            if time.monotonic() > deadline:
-                break
+        patience = threading.Timer(timeout_s, self.process.kill)  # also of one that says nothing at all
+        patience.start()
+        try:
+            for line in self.process.stdout:
+                self.output.append(line.rstrip())
+                if line.startswith("READY "):
+                    assert line.split()[1] == self.url
+                    return self
+        finally:
+            patience.cancel()
         raise AssertionError("the demo did not get ready:\n" + "\n".join(self.output))
 
     def _client(self) -> httpx.Client:
@@ -120,7 +123,11 @@ class RunningDemo:
                 self.process.stdout.close()
             return int(self.process.returncode)
         self.process.send_signal(sig)
-        self.process.communicate(timeout=timeout_s)
+        try:
+            self.process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()  # whoever calls hears of it, and nobody lives with what is left of it
+            raise
         return int(self.process.returncode)
 
     def verb(self, *words: str) -> subprocess.CompletedProcess[str]:

@@ -187,7 +187,7 @@ class Room:
         Returns "laid", or why not: "not_leader", "unpublished", "confirmed" (too late).
         """
         told = msgspec.json.encode(served).decode()
-        return await self._scripts.run("relay", keys_in_order(sale_id)[:14], (token, told, lease_ms))
+        return await self._scripts.run("relay", keys_in_order(sale_id), (token, told, lease_ms))
 
     async def confirm_store(
         self,

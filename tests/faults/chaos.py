@@ -4,8 +4,9 @@
     python -m tests.faults.chaos --only "work-horse killed" --buyers 400 --lanes 6
 
 Exits with 1 when any law was broken; the folder of that stage, with all logs and data, is then kept, and the next round has a stage
-of its own. A fault that finds nothing to hit is passed over; one that never hit anything ends the run with 1 as well. The same seed
-plays the same rounds: the same faults, targets and buyers, each blow at the same number of accepted orders.
+of its own. A fault that finds nothing to hit is passed over; one that never hit anything ends the run with 1 as well, and so does a
+stage that does not start or end, whose round is reported as not played. The same seed plays the same rounds: the same faults, targets
+and buyers, each blow at the same number of accepted orders. A run that is interrupted tells what it has played.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from tests.faults import (  # noqa: F401 - they register their faults
     wires,
 )
 from tests.faults.crowd import Size
-from tests.faults.rounds import Round, broken_off, play
+from tests.faults.rounds import Round, not_played, play
 from tests.faults.scene import FAULTS, Fault
 from tests.faults.stage import Stage, stage
 
@@ -63,11 +64,13 @@ def main(rounds: int, seed: str, only: str, buyers: int, lanes: int, only_list: 
     seed = seed or str(random.SystemRandom().randrange(10**6))
     click.echo(f"seed {seed}: {rounds} rounds of {len(faults)} faults, {buyers} buyers, {lanes} lanes")
     allow_many_connections()
-    played = []
-    for one in _play_all(faults, rounds, seed, Size(buyers, lanes)):
-        click.echo(report.line(one))
-        played.append(one)
-    click.echo("\n" + report.table(played))
+    played: list[Round] = []
+    try:
+        for one in _play_all(faults, rounds, seed, Size(buyers, lanes)):
+            click.echo(report.line(one))
+            played.append(one)
+    finally:
+        click.echo("\n" + report.table(played))
     wrong = report.summary(played)
     click.echo("\n" + "\n".join(wrong or ["Every law held."]))
     sys.exit(1 if wrong else 0)
@@ -89,18 +92,29 @@ def _play_all(faults: Sequence[Fault], rounds: int, seed: str, size: Size) -> It
 
 
 def _play_some(to_play: deque[tuple[Fault, str]], size: Size) -> Iterator[Round]:
-    """What one stage is good for: some rounds, or those until one went wrong, whose remains would be found in every later one."""
+    """What one stage is good for: some rounds, or those until one went wrong, whose remains would be found in every later one.
+
+    A stage that does not start takes the round that it was to be for with it.
+    """
     folder = Path(tempfile.mkdtemp(prefix="fc-chaos-"))
-    good = False
+    fault, its_seed = to_play[0]
+    good, doing = False, "start"
     try:
         with stage(folder) as set_up:
-            good = True
+            doing = "end"
             for _ in range(min(ROUNDS_A_STAGE, len(to_play))):
-                one = _played(set_up, *to_play.popleft(), size)
+                fault, its_seed = to_play.popleft()
+                one = _played(set_up, fault, its_seed, size)
                 good = one.verdict.good
                 yield one
                 if not good:
                     break
+    except Exception as error:  # noqa: BLE001 - it is reported, and the other rounds shall be played
+        if doing == "start":
+            to_play.popleft()
+        good = False
+        traceback.print_exception(error)
+        yield not_played([fault], its_seed, f"the stage did not {doing}", error)
     finally:
         if good:
             shutil.rmtree(folder, ignore_errors=True)
@@ -113,7 +127,7 @@ def _played(set_up: Stage, fault: Fault, its_seed: str, size: Size) -> Round:
         return play(set_up, [fault], size, its_seed)
     except Exception as error:  # noqa: BLE001 - it is reported with the round, and the others shall be played
         traceback.print_exception(error)
-        return broken_off([fault], its_seed, error)
+        return not_played([fault], its_seed, "the round broke off", error)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,10 @@ class Blow:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What became of one round; the recovery is that from its last blow. `lanes` and `crowd` are what it was judged by."""
+    """What became of one round; the recovery is that from its last blow. `lanes` and `crowd` are what it was judged by.
+
+    `played`: whether it came to its end, so that its figures say something.
+    """
 
     seed: str
     blows: Sequence[Blow]
@@ -50,6 +53,7 @@ class Round:
     verdict: Verdict
     lanes: Sequence[Lane] = ()
     crowd: Crowd = field(default_factory=lambda: Crowd(()))
+    played: bool = True
 
     @property
     def name(self) -> str:
@@ -92,8 +96,8 @@ def _strike(fault: Fault, scene: Scene, order: int) -> Blow:
     return Blow(fault, order, at, time.monotonic() - at, hit, missed)
 
 
-def broken_off(faults: Sequence[Fault], seed: str, error: Exception) -> Round:
-    """The round that `error` has ended: nothing is known of it but this."""
+def not_played(faults: Sequence[Fault], seed: str, why: str, error: Exception) -> Round:
+    """The round that `error` has ended, or kept from beginning: nothing is known of it but this."""
     blows = [Blow(fault, 0, 0.0, 0.0) for fault in faults]
-    said = f"the round broke off: {type(error).__name__}: {str(error)[:LONGEST_WORDS]}"
-    return Round(seed, blows, Recovery(0.0, 0.0), Verdict(0, 0, 0, 0, [said]))
+    said = f"{why}: {type(error).__name__}: {str(error)[:LONGEST_WORDS]}"
+    return Round(seed, blows, Recovery(0.0, 0.0), Verdict(0, 0, 0, 0, [said]), played=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tests.model import reference, steps
@@ -74,3 +74,22 @@ class Laws:
         ]
         if sum(count for _, count in self._calls) > settings.calls_per_minute:
             yield f"more than {settings.calls_per_minute} calls in sixty seconds: {self._calls}"
+
+
+def told_to_wait(ticket: str, held: Iterable[int], stored: Mapping[str, Any], *, secret: bool) -> int | None:
+    """A ticket in the buyer's hands that no longer waits, though whoever answers polls without asking here must think so.
+
+    They know numbers that are gone and the highest that was called (waiting_room/digest.py). `held`: what the buyer's tickets of
+    this store say, numbers or marks of a draw. `secret`: the draw shows no numbers yet, so that tickets are told by their ids.
+    """
+    stands = dict(stored["line"]).get(ticket)
+    for mark in held:
+        if secret:
+            known = mark > 0 or ticket in stored["gone"]
+            waits = stands is not None
+        else:
+            known = mark <= int(stored["now_serving"]) or str(mark) in stored["gone"]
+            waits = stands is not None and float(stands) == mark
+        if not known and not waits:
+            return mark
+    return None

@@ -28,6 +28,8 @@ told.counts = {}
 for _, event in ipairs({'call', 'claim', 'miss', 'return', 'lapse', 'free', 'renew', 'left', 'move', 'addendum'}) do
   told.counts[event] = redis.call('HGET', key('room'), 'count_' .. event) or '0'
 end
+told.gone = redis.call('LRANGE', key('gone'), 0, -1)
+told.now_serving = redis.call('HGET', key('room'), 'now_serving') or '0'
 redis.call('SET', KEYS[1] .. ':wall', ARGV[1])
 return cjson.encode(told)
 """

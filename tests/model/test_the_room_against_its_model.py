@@ -85,6 +85,10 @@ SLIPS = [
     ("confirm", "(known and known ~= 'lobby')", "false"),
     ("_shared", "or (place < 0 and has_list(sale.room) and stands < sale.room.lobby_size + 1)", ""),
     ("_shared", "return sale.room.draw == 'lobby' and 0 or arrival_place(sale.room, given)", "return given"),
+    ("_shared", "  if stands then note_gone(sale, ticket, stands) end\n", ""),
+    ("_shared", "if is_number then redis.call('RPUSH', GONE, whole(place)) end", "if is_number and not is_hidden(sale.room, place) then redis.call('RPUSH', GONE, whole(place)) end"),
+    ("leave", "  note_gone(sale, ticket, place)\n", ""),
+    ("adopt", "  if scores[LINE] then note_gone(sale, ticket, tonumber(scores[LINE])) end\n", ""),
     ("claim", "slot_ms - sale.room.clock_ms", "slot_ms"),
     ("claim", "if record.state == 'admitted' and renew() then", "if false then"),
 ]  # fmt: skip

@@ -129,13 +129,18 @@ class Trial:
             raise Disagreement(f"a law does not hold: {broken}")
 
     async def _look_at_the_store(self) -> None:
-        reply = await self.eyes.run("snapshot", (self.keys.settings,), (self.now_ms,))
-        self.stored = _told(msgspec.json.decode(reply))
+        reply = msgspec.json.decode(await self.eyes.run("snapshot", (self.keys.settings,), (self.now_ms,)))
+        self.stored = _told(reply)
         expected = self._expected_store()
         if expected != self.stored:
             raise Disagreement(
                 f"the store is not what the reference knows: {_difference(expected, self.stored)}"
             )
+        secret = self.model.draw not in ("", "drawn")
+        for buyer in self.buyers.values():
+            held = [mark for mark, store_id in buyer.tickets if store_id == self.model.store_id]
+            if (mark := laws.told_to_wait(buyer.ticket_id, held, reply, secret=secret)) is not None:
+                raise Disagreement(f"{buyer.ticket_id} polls with {mark} and is told to wait, and does not")
 
     # ------------------------------------------------------------ the steps
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,10 @@ from shop.orders.read import ended_orders, list_all_orders, list_orders, read_or
 from shop.orders.rules import OrderState, UnknownOrder
 from shop.payments.providers import Opened, Provider
 from shop.payments.rules import Fact, PaymentState, ProviderUnavailable, Report, UnderReview
+from shop.payments.settle import settle_report
+from shop.payments.start import Start, start_payment
+from shop.sales.acting import act
+from shop.sales.rules import Action
 from shop.stock.reconcile import reconcile
 from shop.storage.database import Database
 from shop.storage.tables import outbox
@@ -45,6 +50,21 @@ class AnsweringProvider:
     refund = start
     read_callback = start
     read_event = start
+
+
+class BusyProvider(AnsweringProvider):
+    """Takes its time to answer, and `meanwhile` happens."""
+
+    def __init__(self, fact: Fact, meanwhile: Callable[[Provider], None]) -> None:
+        super().__init__(fact)
+        self.meanwhile = meanwhile
+
+    def fetch(self, payment_id: str, provider_ref: str | None) -> Report:
+        self.meanwhile(self)  # type: ignore[arg-type]
+        return super().fetch(payment_id, provider_ref)
+
+    def start(self, *_args: object, **_more: object) -> Opened:
+        return Opened("ref", "http://pay")
 
 
 def providers(fact: Fact | None) -> dict[str, Provider]:
@@ -201,6 +221,38 @@ def test_a_silent_provider_costs_a_sweep_two_questions_and_not_one_for_every_ord
     swept = expire_due(counter.db, VAULT, {"simulator": silent})  # type: ignore[dict-item]
     assert len(silent.asked) == 2
     assert [end.order_id for end in swept.ended] == orders[5:]  # what needs no question ends all the same
+
+
+def test_holds_that_are_lengthened_while_the_provider_is_asked_stand(counter: Counter, reserved: str) -> None:
+    more = {"minutes": 10, "reason": "the provider is slow"}
+
+    def lengthened(_provider: Provider) -> None:
+        act(counter.db, "op", counter.sale.sale_id, Action.EXTEND_HOLDS, more)
+
+    counter.start_paying(reserved)
+    counter.let_hold_run_out(reserved)
+    slow = BusyProvider(Fact.CANCELLED, lengthened)
+    assert expire_due(counter.db, VAULT, {"simulator": slow}).ended == []  # type: ignore[dict-item]
+    assert counter.state(reserved)[0] == "reserved"
+    assert counter.stock() == (10, 1, 0)
+
+
+def test_who_pays_again_while_the_provider_is_asked_for_an_end_is_not_cancelled(
+    counter: Counter, reserved: str
+) -> None:
+    first = f"pay-{reserved}"
+
+    def declined_and_tried_again(provider: Provider) -> None:
+        settle_report(counter.db, VAULT, first, Report(Fact.FAILED, 1000, "KRW"))
+        again = Start(reserved, "buyer0", ("another",), "hash", "http://shop/return")
+        start_payment(counter.db, VAULT, {"simulator": provider}, again)
+
+    busy = BusyProvider(Fact.CANCELLED, declined_and_tried_again)
+    counter.start_paying(reserved)
+    cancel_order(counter.db, VAULT, "buyer0", reserved)
+    cancel_effect(counter.db, VAULT, {"simulator": busy})({"order_id": reserved})  # type: ignore[dict-item]
+    assert counter.state(reserved)[0] == "paying", "money may be on its way"
+    assert counter.stock() == (10, 1, 0)
 
 
 def test_a_slow_provider_keeps_no_hold_of_the_next_round_waiting(counter: Counter) -> None:

@@ -90,6 +90,22 @@ async def test_after_the_draw_a_ticket_of_the_lobby_finds_its_number(sale: OneDr
     assert await sale.called() == [ticket_of(name) for name in drawn_order(CROWD)]
 
 
+async def test_who_leaves_before_the_numbers_show_again_is_not_told_to_wait_when_they_do(
+    sale: OneDraw,
+) -> None:
+    """Polls that are answered without asking the store know nobody but by what is gone."""
+    await sale.open()
+    await sale.draw()
+    fourth = drawn_order(CROWD)[3]
+    await sale.look(fourth)
+    await sale.lose()
+    place = await sale.look(fourth)
+    assert (place.number, place.mark) == (None, 4)
+    await sale.room.leave(sale.sale_id, ticket_of(fourth), sale.tickets[fourth])
+    news = await sale.room.digest_news(sale.sale_id, 0, 0)
+    assert {ticket_of(fourth), 4} <= set(news.gone), "told by its ticket now, and by its number in a moment"
+
+
 async def test_a_devices_place_moves_to_an_account_when_both_have_their_numbers(sale: OneDraw) -> None:
     """The account's place of the lobby is back after a loss, and not numbered yet: nothing may lay another place over it."""
     await sale.open()

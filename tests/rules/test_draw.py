@@ -57,6 +57,7 @@ def test_a_place_is_the_number_on_the_list_or_lies_where_the_score_belongs(
 ) -> None:
     listed = drawn(seed, tickets)
     places = {ticket: listed.place(ticket) for ticket in {*tickets, *strangers}}
+    assert all(float(f"{place:.14g}") == place for place in places.values()), "as the store writes it down"
     assert sorted(places[ticket] for ticket in tickets) == list(range(1, len(tickets) + 1))
     for stranger in set(strangers) - set(tickets):
         before = sum(score(seed, ticket) < score(seed, stranger) for ticket in tickets)

@@ -185,12 +185,14 @@ local function stands_before(sale, stands, place)
   return stands <= place or (place < 0 and has_list(sale.room) and stands < sale.room.lobby_size + 1)
 end
 
--- A number above all that were called, whose holder does not wait at it any more; where the place shows no number, the ticket.
+-- A number above all that were called, whose holder does not wait at it any more; where the place shows no number, the ticket. A
+-- number that only shows later is told by the ticket already, so that both are noted.
 -- Processes that answer polls without asking here read these (waiting_room/digest.py): every script that takes a ticket out of the
 -- line, other than by calling it, notes its place.
 local function note_gone(sale, ticket, place)
-  local number = not is_hidden(sale.room, place) and place == math.floor(place)
-  redis.call('RPUSH', GONE, number and whole(place) or ticket)
+  local is_number = place > 0 and place < ARRIVALS and place == math.floor(place)
+  if is_number then redis.call('RPUSH', GONE, whole(place)) end
+  if not is_number or is_hidden(sale.room, place) then redis.call('RPUSH', GONE, ticket) end
 end
 
 -- A ticket that an earlier store gave out goes back to its own place, unless this one knows better: the buyer holds a turn, a pass

@@ -3,7 +3,7 @@
 -- What the store itself knows later than the database stays. A called ticket gets a full new turn window, a missed one its whole
 -- come-back time, an unused pass what is left of it, a live order its slot and its mark on the pass.
 --
--- KEYS  1–14 as in _shared.lua
+-- KEYS  1–18 as in _shared.lua
 -- ARGV  1 token of the controller   2 JSON array of records (waiting_room.recovery.Served)   3 life of the lease, ms
 -- Returns  'laid', or 'not_leader', 'unpublished', 'confirmed' (too late: the store is in use)
 -- Cost  O(records log line); some hundred records a call.
@@ -79,6 +79,15 @@ local function lay(told)
   keep(ticket, record)
 end
 
-for _, told in ipairs(cjson.decode(ARGV[2])) do lay(told) end
+-- Whoever was served does not wait, and who answers polls without asking here must not think so (note_gone).
+local function note_served(told)
+  if told.state == 'waiting' then return end
+  if told.number > serving then redis.call('RPUSH', GONE, whole(told.number)) end
+  if settings.mode == 'draw' then redis.call('RPUSH', GONE, told.ticket_id) end
+end
+
+local everybody = cjson.decode(ARGV[2])
+for _, told in ipairs(everybody) do lay(told) end
+for _, told in ipairs(everybody) do note_served(told) end
 redis.call('HSET', ROOM, 'now_serving', whole(serving))
 return 'laid'
