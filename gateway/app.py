@@ -23,7 +23,7 @@ from firstcome import clients, wiring
 from firstcome.settings import Settings
 from gateway import health, problem_answers
 from gateway.announcing import Burst
-from gateway.api import accounts, cart, gate, keys, line, me, orders, payments, products, sales
+from gateway.api import accounts, cart, gate, keys, line, me, orders, payments, products, sales, ticket
 from gateway.api import draws as api_draws
 from gateway.api import fairness as api_fairness
 from gateway.api.operator import cases, desk, rehearsal, stock, troubles
@@ -89,7 +89,8 @@ def create_app(settings: Settings) -> Gateway:
         logging_config=None,
     )
     crowd = {
-        asked: partial(answerer, services) for asked, answerer in (*line.CROWD.items(), *orders.CROWD.items())
+        asked: partial(answerer, services)
+        for asked, answerer in (line.CROWD | ticket.CROWD | orders.CROWD).items()
     }
     onward = [settings.simulator_url, *settings.gate_sites]
     app.layer = Layer(super(Gateway, app).__call__, settings, services.metrics, onward, crowd)
@@ -107,7 +108,7 @@ class Gateway(Litestar):
 
 
 def _api() -> list[Router]:
-    rooms = [accounts, me, products, cart, sales, api_draws, api_fairness, line, orders, payments]
+    rooms = [accounts, me, products, cart, sales, api_draws, api_fairness, line, ticket, orders, payments]
     public = [handler for room in rooms for handler in room.HANDLERS]
     desks = [
         *desk.HANDLERS,

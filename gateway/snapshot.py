@@ -8,7 +8,6 @@ picture serves on for a while, then the answer is SnapshotStale. Knows no HTTP.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,12 +16,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-import msgspec
 import structlog
 
 from gateway import views
-from gateway.bodies.line import LineBody
-from gateway.bodies.sales import ProductBody, ProductList, SaleBody, SaleList
+from gateway.bodies.sales import ProductBody, SaleBody
+from gateway.pictures import LineView, Pictures, paint, view_of
 from gateway.refusals import SnapshotStale, UnknownProduct, UnknownSale
 from shop.catalogue.products import Catalogue, read_catalogue
 from shop.errors import ShopError
@@ -47,19 +45,7 @@ LOOK_AGAIN_AFTER_S = 0.2
 FOUND_WITHIN_S = 1.0
 LINE_KEPT = timedelta(days=1)
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
 SaleView = Sale
-
-
-@dataclass(frozen=True, slots=True)
-class LineView:
-    """The shared state of one line, ready to be sent: `encoded` JSON and its weak `etag`, which leaves the time out."""
-
-    state: LineState
-    body: LineBody
-    encoded: bytes
-    etag: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +55,6 @@ class Shelf:
     sales: Mapping[str, Sale]
     sales_by_id: Mapping[str, Sale]
     catalogue: Catalogue
-
-
-@dataclass(frozen=True, slots=True)
-class Pictures:
-    """Catalogue and lines put together, encoded once for everybody."""
-
-    products: Mapping[str, ProductBody]
-    sales: Mapping[str, SaleBody]
-    product_list: bytes
-    sale_list: bytes
-    product_json: Mapping[str, bytes]
-    sale_json: Mapping[str, bytes]
 
 
 class Snapshot:
@@ -149,7 +123,7 @@ class Snapshot:
         states = await self._room.lines(self.going_on())
         self._lines_at = begun
         self._lines = {
-            sale.slug: _view(states[sale.sale_id], self._limits, self._lines.get(sale.slug))
+            sale.slug: view_of(states[sale.sale_id], self._limits, self._lines.get(sale.slug))
             for sale in shelf.sales.values()
             if sale.sale_id in states
         }
@@ -257,7 +231,7 @@ class Snapshot:
         """The shared state of a line. Raises UnknownSale or SnapshotStale."""
         sale = self.sale(slug)
         if _long_over(sale, datetime.now(UTC)):
-            return _view(views.ended_line(sale), self._limits, None)
+            return view_of(views.ended_line(sale), self._limits, None)
         view = self._lines.get(slug)
         if view is None or time.monotonic() - self._lines_at > self._lines_good_for_s:
             raise SnapshotStale("the line's store does not answer")
@@ -281,7 +255,8 @@ class Snapshot:
         """Products and sales as they are shown, with their JSON. Raises SnapshotStale."""
         shelf = self._present_shelf()
         if self._pictures is None:
-            self._pictures = self._paint(shelf)
+            states = {slug: self.state(slug) for slug in shelf.sales}
+            self._pictures = paint(shelf.catalogue, states, self._draws, datetime.now(UTC))
         return self._pictures
 
     def products(self) -> list[ProductBody]:
@@ -309,36 +284,7 @@ class Snapshot:
             raise SnapshotStale("the catalogue's store does not answer")
         return self._shelf
 
-    def _paint(self, shelf: Shelf) -> Pictures:
-        now = datetime.now(UTC)
-        states = {slug: self.state(slug) for slug in shelf.sales}
-        products_by_id = {product.product_id: product for product in shelf.catalogue.products}
-        sales = {
-            slug: views.sale_body(sale, states[slug], products_by_id, now, self._draws.body(sale))
-            for slug, sale in shelf.sales.items()
-        }
-        products = {
-            product.product_id: views.product_body(product, sales.values())
-            for product in shelf.catalogue.products
-        }
-        encode = msgspec.json.encode
-        return Pictures(
-            products=products,
-            sales=sales,
-            product_list=encode(ProductList(items=list(products.values()), next_cursor=None)),
-            sale_list=encode(SaleList(items=list(sales.values()), next_cursor=None)),
-            product_json={product_id: encode(body) for product_id, body in products.items()},
-            sale_json={slug: encode(body) for slug, body in sales.items()},
-        )
-
 
 def _long_over(sale: Sale, now: datetime) -> bool:
     """Sales that ended long ago are looked up in no store any more: their state cannot change."""
     return min(sale.closes_at, sale.closed_at or sale.closes_at) < now - LINE_KEPT
-
-
-def _view(state: LineState, limits: PollLimits, before: LineView | None) -> LineView:
-    body = views.line_body(state, limits, before.body if before else None)
-    timeless = msgspec.json.encode(msgspec.structs.replace(body, as_of=_EPOCH))
-    digest = hashlib.blake2b(timeless, digest_size=9).hexdigest()
-    return LineView(state, body, msgspec.json.encode(body), f'W/"{digest}"'.encode())

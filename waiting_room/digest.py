@@ -64,14 +64,14 @@ def locate(digest: Digest, score: float) -> int | None:
 
 
 def _among(head: Sequence[float], score: float) -> int | None:
-    at = bisect_left(head, score)
+    at = bisect_left(head, float(score))  # float against float compares at half the cost of int against float
     return at if head[at] == score else None
 
 
 def _between(digest: Digest, score: float) -> int:
     """By the two known places around it, as if those between were spread evenly."""
     scores, ranks = digest.step_scores, digest.step_ranks
-    at = bisect_left(scores, score)
+    at = bisect_left(scores, float(score))
     if scores[at] == score:
         return ranks[at]
     below, low = (scores[at - 1], ranks[at - 1]) if at else (digest.head[-1], len(digest.head) - 1)

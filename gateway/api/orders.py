@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -190,6 +189,6 @@ async def start_payment(
 
 
 # What the outermost layer answers itself, as the line's (api/line.py).
-CROWD: Mapping[tuple[str, str], Answerer] = {("POST", "orders"): answer_order}
+CROWD: dict[tuple[str, str], Answerer] = {("POST", "orders"): answer_order}
 
 HANDLERS = [place_order, list_orders, read_order, cancel_order, request_return, start_payment]

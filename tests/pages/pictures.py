@@ -12,8 +12,13 @@ from tests.pages.conftest import ARGUMENTS, chromium, log_in, log_in_operator
 from tests.running import RunningDemo
 
 FOLDER = Path(__file__).parents[2] / "docs/pictures"
-DESKTOP, PHONE = {"width": 1200, "height": 800}, {"width": 390, "height": 800}
+DESKTOP, TALL, PHONE = (
+    {"width": 1200, "height": 800},
+    {"width": 1200, "height": 905},
+    {"width": 390, "height": 800},
+)
 CROWD = range(2, 30)
+BUYING = range(2, 20)
 ME = 1
 
 
@@ -37,19 +42,22 @@ def take_all(browser: Browser, demo: RunningDemo) -> None:
     home.goto("/")
     _take(home, "home")
 
-    slug, _ = demo.open_sale(40, calls_per_minute=30, capacity=4, title="달항아리 · Moon jars from Icheon")
-    for number in CROWD:
-        demo.buyer(number).join(slug)
+    slug, product = demo.open_sale(
+        40, calls_per_minute=12, capacity=4, title="달항아리 · Moon jars from Icheon"
+    )
+    desk = _page(browser, demo, TALL)
+    log_in_operator(desk, f"/operator/sales/{slug}")
+    expect(desk.locator("canvas")).to_be_visible()
+    crowd = {number: demo.buyer(number) for number in CROWD}
+    for buyer in crowd.values():
+        buyer.join(slug)
     phone = _page(browser, demo, PHONE, color_scheme="dark")
     log_in(phone, ME, f"/sales/{slug}")
     phone.get_by_role("button", name="Join the line").click()
     expect(phone.locator("[data-fill=ahead]")).to_be_visible()
     _take(phone, "waiting")
-
-    desk = _page(browser, demo, DESKTOP)
-    log_in_operator(desk, f"/operator/sales/{slug}")
-    expect(desk.locator("canvas")).to_be_visible()
-    desk.wait_for_timeout(8_000)  # the chart needs some samples to be one
+    for number in BUYING:  # so that the chart has a story of a minute and a half
+        crowd[number].buy(slug, {product: 1})
     _take(desk, "operator")
 
     other, _ = demo.open_sale(40, title="달항아리 · Moon jars from Icheon")
