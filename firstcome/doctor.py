@@ -21,15 +21,14 @@ from redis.exceptions import RedisError
 from sqlalchemy import text
 
 from firstcome import clients, urls, wiring
-from firstcome.forgetful_redis import KEEPS_EVERYTHING
 from firstcome.settings import Settings, variable
 from shop.errors import ShopError
 from shop.mail.effects import EffectFailed
 from shop.mail.smtp import SmtpMailer
 from shop.storage.database import Tx
 from shop.storage.schema import schema_is_current
+from waiting_room.store_terms import KEEPS_EVERYTHING, KEEPS_ON_DISK, MOST_DRIFT_S
 
-MOST_DRIFT_S = 2.0
 # How many processes of each kind share the database's connections: serve workers, two controllers, workers, one sweeper.
 CONTROLLERS, SWEEPERS = 2, 1
 ENOUGH_FILES = 10_000
@@ -116,7 +115,7 @@ def sentinels(subject: str, url: str) -> Iterator[Finding]:
 
 
 def _redis_options(subject: str, client: redis.Redis, demo: bool) -> Iterator[Finding]:
-    wanted = {"maxmemory-policy": KEEPS_EVERYTHING, "appendonly": "yes"}
+    wanted = {"maxmemory-policy": KEEPS_EVERYTHING, "appendonly": KEEPS_ON_DISK}
     why = {
         "maxmemory-policy": "With any other policy a full Redis throws places and orders away.",
         "appendonly": "Without it a restart of Redis forgets the line.",

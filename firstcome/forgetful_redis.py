@@ -9,8 +9,7 @@ from redis.exceptions import RedisError
 from firstcome import clients
 from firstcome.private_server import ServerFault
 from firstcome.settings import Settings
-
-KEEPS_EVERYTHING = "noeviction"
+from waiting_room.store_terms import KEEPS_EVERYTHING
 
 
 def refuse(settings: Settings) -> None:

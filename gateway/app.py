@@ -57,7 +57,9 @@ from waiting_room.passes import PassReader, PassSigner, jwks
 from waiting_room.polling import PollLimits
 from waiting_room.room import Room
 from waiting_room.ticket import TicketKeys, TicketReader
-from workers.lanes import Doorbell, LaneReader, Lanes
+from workers.doorbell import Doorbell
+from workers.lane_reader import LaneReader
+from workers.lanes import Lanes
 
 log = structlog.get_logger(__name__)
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from workers.lanes import Doorbell
+    from workers.doorbell import Doorbell
 
 
 class Bells:

@@ -6,12 +6,14 @@ A dependency that fails is named, with nothing about where it is or why.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import structlog
 from litestar import Response, get
 from litestar.di import NamedDependency
+from redis.exceptions import ResponseError
 
 from gateway import metrics
 from gateway.bodies.base import HealthBody
@@ -19,6 +21,7 @@ from gateway.documenting import refuses
 from gateway.refusals import NotReady
 from gateway.services import Services
 from shop.storage.schema import schema_is_current
+from waiting_room.store_terms import KEEPS_EVERYTHING, KEEPS_ON_DISK, MOST_DRIFT_S
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +40,7 @@ def live() -> HealthBody:
 
 @get("/health/ready", tags=["health"], responses=refuses("not_ready"))
 async def ready(services: NamedDependency[Services]) -> HealthBody:
-    """Every dependency answers; `failing` of the problem names those that do not."""
+    """Every dependency answers, has this machine's time, and keeps what it is told; `failing` of the problem names those that do not."""
     outcomes = await asyncio.gather(*(_passes(name, check, services) for name, check in _CHECKS.items()))
     failing = [name for name, passed in zip(_CHECKS, outcomes, strict=True) if not passed]
     if failing:
@@ -63,8 +66,8 @@ async def _passes(name: str, check: Check, services: Services) -> bool:
 
 
 async def _database(services: Services) -> bool:
-    await services.threads(services.db.check)
-    return True
+    now = await services.threads(services.db.read, lambda tx: tx.now)
+    return _has_our_time(now.timestamp())
 
 
 async def _schema(services: Services) -> bool:
@@ -72,7 +75,23 @@ async def _schema(services: Services) -> bool:
 
 
 async def _redis(services: Services) -> bool:
-    return bool(await services.redis.ping())
+    seconds, micros = await services.redis.time()
+    return _has_our_time(seconds + micros / 1e6) and await _keeps_what_it_is_told(services)
+
+
+async def _keeps_what_it_is_told(services: Services) -> bool:
+    """A Redis that keeps its options to itself is taken at its word."""
+    wanted = {"maxmemory-policy": KEEPS_EVERYTHING}
+    if not services.settings.demo:
+        wanted["appendonly"] = KEEPS_ON_DISK
+    try:
+        return all([(await services.redis.config_get(name)).get(name) == wanted[name] for name in wanted])
+    except ResponseError:
+        return True
+
+
+def _has_our_time(their_time_s: float) -> bool:
+    return abs(time.time() - their_time_s) < MOST_DRIFT_S
 
 
 async def _queue(services: Services) -> bool:

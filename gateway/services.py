@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from waiting_room.passes import PassReader, PassSigner
     from waiting_room.room import Room
     from waiting_room.ticket import TicketKeys, TicketReader
-    from workers.lanes import LaneReader, Lanes
+    from workers.lane_reader import LaneReader
+    from workers.lanes import Lanes
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from shop.errors import LaneTaken, Unavailable
 from shop.orders.decide import BatchResult, drain_once
 from shop.stock.publication import read_stock
-from workers.lanes import Decision
+from workers.lane_reader import Decision
 from workers.publish import announce_outcomes, publish_stock
 from workers.runtime import Runtime
 

@@ -12,7 +12,7 @@ from rq.job import Job
 from rq.registry import FailedJobRegistry
 from rq.serializers import JSONSerializer
 
-from workers.lanes import QUEUE_LANES, QUEUE_OUTBOX
+from workers.doorbell import QUEUE_LANES, QUEUE_OUTBOX
 
 MOST = 20
 

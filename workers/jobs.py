@@ -6,7 +6,7 @@ from rq import get_current_job
 
 from workers import deliver as outbox
 from workers import drain as lane
-from workers.lanes import DOORBELL_RETRIES
+from workers.doorbell import DOORBELL_RETRIES
 from workers.runtime import current
 
 

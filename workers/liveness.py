@@ -11,7 +11,7 @@ from rq import Queue, Worker
 from rq.serializers import JSONSerializer
 
 from waiting_room.keys import SaleKeys
-from workers.lanes import QUEUE_LANES, QUEUE_OUTBOX
+from workers.doorbell import QUEUE_LANES, QUEUE_OUTBOX
 from workers.publish import KEEP_S
 
 # A worker without work gives a sign of life every 5 s (`pool.WORKER_TTL_S`); one that is silent for so long is gone.

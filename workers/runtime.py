@@ -14,7 +14,8 @@ from shop.mail.effects import LEASE, Effect
 from shop.payments.providers import Providers
 from shop.storage.database import Database
 from shop.vault import Vault
-from workers.lanes import Doorbell, LaneReader
+from workers.doorbell import Doorbell
+from workers.lane_reader import LaneReader
 
 
 @dataclass(frozen=True)

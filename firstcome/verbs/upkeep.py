@@ -56,7 +56,24 @@ def operator_create(email: str, name: str, role: str, password: str) -> None:
     click.echo(f"{email} may sign in as {role}.")
 
 
-@click.group("operator", commands=[operator_create])
+@verb("disable")
+@click.option("--email", required=True, help="the address that they sign in with")
+def operator_disable(email: str) -> None:
+    """Let an operator in no more: sign-in and every open session end. What they did stays in the audit."""
+    from firstcome.wiring import account_kit, database
+    from shop.accounts.contact import find_operator
+    from shop.accounts.operators import disable_operator
+
+    settings = load_settings_or_demo()
+    db = database(settings)
+    found = db.read(find_operator, account_kit(settings), email)
+    if found is None:
+        raise Fault("there is no operator with this address.")
+    disable_operator(db, found.operator_id)
+    click.echo(f"{email} may no longer sign in.")
+
+
+@click.group("operator", commands=[operator_create, operator_disable])
 def operator() -> None:
     """The people who run sales."""
 

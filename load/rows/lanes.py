@@ -26,7 +26,7 @@ from shop.orders.entry import EntryLine, OrderEntry, encode_entry
 from shop.sales.reading import Sale
 from shop.storage.tables import accounts, orders
 from waiting_room.keys import SaleKeys
-from workers.lanes import Doorbell
+from workers.doorbell import Doorbell
 
 ORDERS = 20_000
 # So many that each way takes a second or two; a rate needs no more.

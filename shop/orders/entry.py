@@ -6,6 +6,8 @@ whoever decides it works on this struct.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 from msgspec import UNSET, UnsetType
 
@@ -65,3 +67,8 @@ def encode_entry(entry: OrderEntry) -> bytes:
 def decode_entry(data: bytes | str) -> OrderEntry:
     """Read one entry of a lane. Raises msgspec.DecodeError (or its subclass ValidationError) for anything else."""
     return _decoder.decode(data)
+
+
+def first_entry(found: Iterable[bytes | str | None]) -> OrderEntry | None:
+    """The first of these that is there, read; None where none is."""
+    return next((decode_entry(data) for data in found if data is not None), None)

@@ -19,7 +19,8 @@ from shop.orders.judgement import Judgement
 from shop.orders.letters import put_change_letter
 from shop.orders.rules import OrderState
 from shop.payments.apply import Case, apply, lock_case
-from shop.payments.rules import KEPT, refuse_late
+from shop.payments.rules import KEPT
+from shop.payments.ruling import refuse_late
 from shop.storage.columns import to_millis
 from shop.storage.database import Database, Tx
 from shop.storage.tables import order_lines, orders, payments

@@ -10,7 +10,8 @@ from shop.errors import IllegalMove, InvalidFields
 from shop.orders.changes import lock_order
 from shop.orders.rules import UnknownOrder
 from shop.payments.apply import Settled, apply, lock_case
-from shop.payments.rules import PaymentState, Ruling, Verdict, accept_suspended, give_back
+from shop.payments.rules import PaymentState, Ruling, Verdict
+from shop.payments.ruling import accept_suspended, give_back
 from shop.sales.audit import note
 from shop.sales.rules import reason_faults
 from shop.storage.database import Database, Tx

@@ -16,16 +16,8 @@ from sqlalchemy import Row, bindparam, select, update
 
 from shop.payments.apply import UNDECIDED_FOR, Case, Settled, apply, lock_case
 from shop.payments.providers import Callback, Provider, Providers
-from shop.payments.rules import (
-    PaymentState,
-    Report,
-    Ruling,
-    Unreadable,
-    Verdict,
-    give_back,
-    refund_refused,
-    rule,
-)
+from shop.payments.rules import PaymentState, Report, Ruling, Unreadable, Verdict
+from shop.payments.ruling import give_back, refund_refused, rule
 from shop.storage.database import Database, Tx
 from shop.storage.tables import payment_events, payments
 from shop.vault import Vault

@@ -256,3 +256,7 @@ async def test_health_names_what_fails_and_metrics_count(house: House) -> None:
     body = problem(await house.client.get("/health/ready"), 503, "not_ready")
     assert body["failing"] == ["redis"]
     house.services.redis = broken
+    await broken.config_set("maxmemory-policy", "allkeys-lru")
+    body = problem(await house.client.get("/health/ready"), 503, "not_ready")
+    await broken.config_set("maxmemory-policy", "noeviction")
+    assert body["failing"] == ["redis"], "one that throws places away when it is full"

@@ -15,7 +15,8 @@ from firstcome.cli import cli
 from firstcome.servers import ServerFault
 from firstcome.settings import Settings
 from shop.accounts.operators import list_operators
-from shop.accounts.sessions import operator_sign_in
+from shop.accounts.rules import BadCredentials, SessionEnded
+from shop.accounts.sessions import operator_sign_in, refresh
 from shop.sales.audit import list_audit
 from shop.sales.publication import read_publication
 from shop.sales.reading import live_sale_ids
@@ -39,7 +40,19 @@ def test_an_operator_is_created_with_a_password_that_is_asked_for(settings: Sett
     assert "horse" not in said.output
     kit = wiring.account_kit(settings)
     assert [person.name for person in list_operators(db, kit)] == ["Ada"]
-    assert operator_sign_in(db, kit, "ada@example.com", "correct horse battery").role == "admin"
+    ada = operator_sign_in(db, kit, "ada@example.com", "correct horse battery")
+    assert ada.role == "admin"
+
+    gone = [
+        run(settings, "operator", "disable", "--email", name)
+        for name in ("Ada@example.com", "bob@example.com")
+    ]
+    assert [one.exit_code for one in gone] == [0, 1]
+    assert gone[1].output == "firstcome: there is no operator with this address.\n"
+    with pytest.raises(BadCredentials):
+        operator_sign_in(db, kit, "ada@example.com", "correct horse battery")
+    with pytest.raises(SessionEnded):
+        refresh(db, kit, ada.refresh_token)
 
 
 def test_an_operator_with_a_known_address_or_a_weak_password_is_refused_in_one_line(
@@ -140,7 +153,7 @@ def test_reconcile_lays_wrong_copies_anew_and_says_so(
 
     assert said.exit_code == 0, said.output
     assert f"put right: redis {key}: sold is 3, the database says 0" in said.output
-    assert redis_sync.hgetall(key) == {**sound, "version": "2"}
+    assert redis_sync.hgetall(key) == {**sound, "version": str(int(sound["version"]) + 1)}
 
 
 def test_the_doctor_finds_healthy_stores(settings: Settings) -> None:

@@ -15,7 +15,7 @@ from firstcome import clients
 from firstcome.processes.simulator import CALLBACK_PATH
 from shop.payments.webhooks import read_secrets, sign
 from tests.faults.scene import Scene, fault, sighted
-from workers.lanes import QUEUE_LANES, Doorbell
+from workers.doorbell import QUEUE_LANES, Doorbell
 
 RINGS = 60
 SILENT_S = 3.0

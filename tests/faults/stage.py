@@ -27,7 +27,7 @@ from shop.storage.tables import sales
 from tests.faults.crowd import Lane
 from tests.faults.ways import WayProcess
 from tests.running import RunningDemo
-from workers.lanes import QUEUE_LANES, QUEUE_OUTBOX
+from workers.doorbell import QUEUE_LANES, QUEUE_OUTBOX
 
 LANE_WORKERS = 3
 OUTBOX_WORKERS = 2

@@ -23,7 +23,7 @@ from shop.storage.database import Database, Tx
 from shop.storage.tables import accounts, lanes, orders, products, sale_items, sales
 from shop.vault import Vault
 from waiting_room.keys import SaleKeys
-from workers.lanes import QUEUE_LANES
+from workers.doorbell import QUEUE_LANES
 from workers.pool import run_workers
 from workers.runtime import Runtime
 

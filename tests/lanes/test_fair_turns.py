@@ -13,7 +13,7 @@ from shop.storage.tables import orders
 from tests.conftest import empty
 from tests.lanes.floor import WorkersAtWork, entry, eventually, open_sale
 from waiting_room.keys import SaleKeys
-from workers.lanes import Doorbell
+from workers.doorbell import Doorbell
 
 BUSY = ("busy000001", "busy000002")
 QUIET = tuple(f"quiet00000{number}" for number in range(4))

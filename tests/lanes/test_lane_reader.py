@@ -13,7 +13,9 @@ from rq.serializers import JSONSerializer
 from firstcome import clients
 from shop.orders.entry import EntryLine, OrderEntry, encode_entry
 from waiting_room.keys import SaleKeys
-from workers.lanes import BELL_MS, Decision, Doorbell, LaneReader
+from workers.doorbell import Doorbell
+from workers.lane_reader import Decision, LaneReader
+from workers.lanes import BELL_MS
 
 SALE = "sale000001"
 KEYS = SaleKeys(SALE)

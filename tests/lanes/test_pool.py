@@ -26,7 +26,7 @@ from tests.lanes.floor import (
     is_alive,
     open_sale,
 )
-from workers.lanes import QUEUE_OUTBOX, Doorbell
+from workers.doorbell import QUEUE_OUTBOX, Doorbell
 from workers.liveness import liveness
 
 

@@ -12,11 +12,12 @@ from shop.accounts.addresses import insert_address
 from shop.accounts.me import erase_me
 from shop.accounts.rules import Address, OrdersOpen
 from shop.errors import LaneTaken, Unavailable
+from shop.orders.batch import decide_batch
 from shop.orders.cancel import cancel_order
 from shop.orders.decide import drain_once
 from shop.orders.entry import EntryLine, OrderEntry
 from shop.stock.reconcile import reconcile
-from shop.storage.database import Database, Tx
+from shop.storage.database import Contended, Database, Tx
 from shop.storage.locks import run_in_lane
 from shop.storage.tables import accounts, lane_attempts, order_lines, outbox, sale_items
 from tests.counter import VAULT, Counter
@@ -218,6 +219,17 @@ def test_a_lane_that_somebody_holds_is_left_alone_at_once(counter: Counter, data
     other.dispose()
     assert read == []  # the head is read only by whoever holds the lane
     assert counter.decided() == []
+
+
+def test_whoever_reckons_from_another_number_of_the_lane_decides_nothing(counter: Counter) -> None:
+    """The cursor holds where the lock on it should ever fail."""
+    counter.order(0)
+    counter.drain()
+    counter.order(1)
+    with pytest.raises(Contended):
+        counter.db.run_once(decide_batch, counter.sale.sale_id, 7, counter.lane, 60_000.0, VAULT)
+    assert counter.decided() == [(1, "order-00001")]
+    assert counter.stock() == (5, 1, 0)
 
 
 def test_an_order_that_cannot_be_decided_is_rejected_in_its_turn_after_three_attempts(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from firstcome import wiring
 from firstcome.servers import PrivateRedis
 from firstcome.settings import Settings
 from shop.payments.providers import Opened
@@ -19,6 +20,8 @@ from tests.payments.gateways import Gateway
 from tests.payments.simulator_process import Shop, Simulator, press
 from tests.payments.trial import Trial
 from tests.till import API_KEY, SECRET, Till, provider_at
+from workers.provider_health import Counted
+from workers.runtime import Runtime
 
 NEW_SECRET = "whsec_" + base64.b64encode(bytes(range(50, 82))).decode()
 
@@ -112,3 +115,16 @@ def counter(shop_settings: Settings, gateways: tuple[Gateway, Gateway]) -> Itera
     db = Database(shop_settings.database_url)
     yield Till(db).open()
     db.dispose()
+
+
+@pytest.fixture
+def work(shop_settings: Settings, counter: Till) -> Iterator[Runtime]:
+    """What the worker of the outbox and the sweeper work with."""
+    made = wiring.runtime(shop_settings)
+    yield made
+    made.db.dispose()
+    made.redis.close()
+    made.rq_redis.close()
+    for provider in made.providers.values():
+        assert isinstance(provider, Counted)
+        provider.close()

@@ -14,7 +14,7 @@ from shop.payments.rules import Verdict
 from shop.storage.database import Database
 from tests.till import SALE, Till
 from waiting_room.keys import SaleKeys
-from workers.lanes import Doorbell
+from workers.doorbell import Doorbell
 
 KEYS = SaleKeys(SALE)
 CALLBACKS = 200

@@ -159,6 +159,7 @@ async def test_passes_slots_and_bells_come_back_with_the_orders(
 
     let_time_pass(redis_sync)
     publish(work)
+    assert not redis_sync.exists(KEYS.lane_returned), "whoever came back has entered, and does so once"
     assert await lanes.restore(late), "a lane that is open rings"
     assert not await lanes.restore(late)
     assert await lanes.peek(SALE, late.order_id) == late

@@ -15,7 +15,7 @@ from firstcome.servers import PrivateRedis
 from shop.storage.database import Database
 from tests.conftest import empty
 from tests.lanes.floor import KEYS, SALE, WorkersAtWork, accept, decided, eventually, open_sale
-from workers.lanes import Doorbell
+from workers.doorbell import Doorbell
 
 ORDERS = 150
 UNITS = 100

@@ -37,7 +37,7 @@ def test_the_verbs_are_exactly_these() -> None:
     assert sorted(cli.commands) == sorted(VERBS)
     operator = cli.commands["operator"]
     assert isinstance(operator, click.Group)
-    assert list(operator.commands) == ["create"]
+    assert list(operator.commands) == ["create", "disable"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

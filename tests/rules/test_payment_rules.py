@@ -25,10 +25,9 @@ from shop.payments.rules import (
     Report,
     Review,
     Verdict,
-    give_back,
     move,
-    rule,
 )
+from shop.payments.ruling import give_back, rule
 
 PRICE = 42_000
 STORED = [state for state in OrderState if state is not OrderState.QUEUED]
