@@ -16,6 +16,7 @@ from gateway.bodies.orders import CallbackTaken, PaymentStarted
 from gateway.idempotency import request_hash, scoped_key
 from gateway.inputs import PaymentChoice
 from gateway.sessions import Principal
+from shop.orders.read import read_order
 from shop.payments.ask import look_again
 from shop.payments.providers import provider_named
 from shop.payments.rules import Verdict
@@ -81,10 +82,12 @@ def callback(
     return CallbackTaken(verdict=settled.verdict), status
 
 
-def ask_again(services: Services, order_id: str) -> None:
+def ask_again(services: Services, principal: Principal, order_id: str) -> None:
     """Ask the provider what became of an order's open payment, for a buyer who has come back before the callback. Blocks.
 
-    What the provider says is settled; silence changes nothing. Raises Unavailable when the database does not answer.
+    What the provider says is settled; silence changes nothing. Raises UnknownOrder, or Unavailable when the database does not
+    answer.
     """
+    read_order(services.db, principal.subject_id, order_id)  # nobody asks about another's
     for settled in look_again(services.db, services.vault, services.providers, order_id):
         announce_ended(services, settled.ended, settled.sale_ids)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+from contextlib import suppress
 from typing import Any
 
 from litestar import Response, get, post
@@ -11,7 +13,7 @@ from litestar.response import Redirect
 
 from gateway import checkout, paying
 from gateway.bodies.orders import OrderBody
-from gateway.identity import require_live_buyer
+from gateway.identity import require_buyer, require_live_buyer
 from gateway.inputs import CartQuantity
 from gateway.pages.render import (
     REFUSALS,
@@ -32,6 +34,9 @@ from waiting_room.window import Phase
 
 # How soon an order's page looks again, in seconds; states that are not named change only by the buyer's own doing.
 WATCHED = {"queued": 2, "paying": 3, "reserved": 10, "refunding": 15}
+
+# How long somebody who comes back from paying waits for what the provider says; after it the order's page looks on.
+PROVIDER_ANSWERS_WITHIN_S = 2.0
 
 # A line in one of these phases gives numbers out; paused or halted it does not call yet.
 TAKES_NEWCOMERS = frozenset({Phase.LOBBY, Phase.OPEN, Phase.PAUSED, Phase.HALTED, Phase.ALL_HELD})
@@ -142,10 +147,21 @@ async def send_back(request: AnyRequest, order_id: FromPath[str]) -> Response[An
 
 
 @get("/pay/return/{provider:str}", include_in_schema=False)
-async def come_back(provider: FromPath[str], order_id: FromQuery[str] = "") -> Response[Any]:
-    """Back from the provider's page: the order's page tells what has become of the payment, whoever says it first."""
+async def come_back(
+    request: AnyRequest, provider: FromPath[str], order_id: FromQuery[str] = ""
+) -> Response[Any]:
+    """Back from the provider's page, which is asked if its callback is not there yet; the order's page tells what has become of
+    the payment, whoever says it first.
+    """
     known = provider.isascii() and order_id.isascii() and order_id.replace("-", "").replace("_", "").isalnum()
-    return see_other(f"/orders/{order_id}" if known else "/orders")
+    if not known:
+        return see_other("/orders")
+    services = services_for(request)
+    # A silent provider, a stranger, a database that is away: the order's page says so, and the callback may still come.
+    with suppress(TimeoutError, *REFUSALS):
+        async with asyncio.timeout(PROVIDER_ANSWERS_WITHIN_S):
+            await services.payments.run(paying.ask_again, services, require_buyer(request), order_id)
+    return see_other(f"/orders/{order_id}")
 
 
 # ---------------------------------------------------------------- cart

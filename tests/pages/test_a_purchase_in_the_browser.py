@@ -146,6 +146,25 @@ def test_the_cart_fills_in_the_checkout(visit: Visit, demo: RunningDemo) -> None
     expect(page.locator(f"#quantity-{product}")).to_have_value("2")
 
 
+def test_whoever_comes_back_from_paying_need_not_wait_for_a_callback_that_never_comes(
+    demo: RunningDemo,
+) -> None:
+    slug, product = demo.open_sale(2)
+    buyer, stranger = demo.buyer(21), demo.buyer(22)
+    buyer.join(slug)
+    buyer.await_call(slug)
+    order = buyer.order(slug, buyer.claim(slug), {product: 1})["order_id"]
+    buyer.await_order(order, "reserved")
+    buyer.pay(order, "silent")
+    assert stranger.client.get(f"/pay/return/simulator?order_id={order}").status_code == 303
+    assert buyer.await_order(order, "paying", "paid")["state"] == "paying", (
+        "nobody asks about another's order"
+    )
+    back = buyer.client.get(f"/pay/return/simulator?order_id={order}")
+    assert (back.status_code, back.headers["location"]) == (303, f"/orders/{order}")
+    assert buyer.await_order(order, "paying", "paid")["state"] == "paid"
+
+
 def test_return_urls_stay_on_this_site(visit: Visit) -> None:
     for wanted in (
         "https://elsewhere.test/",
