@@ -95,7 +95,8 @@ def create_app(settings: Settings) -> Gateway:
         for asked, answerer in (line.CROWD | ticket.CROWD | orders.CROWD).items()
     }
     onward = [settings.simulator_url, *settings.gate_sites]
-    app.layer = Layer(super(Gateway, app).__call__, settings, services.metrics, onward, crowd)
+    callback = partial(payments.answer_callback, services)
+    app.layer = Layer(super(Gateway, app).__call__, settings, services.metrics, onward, crowd, callback)
     return app
 
 

@@ -47,19 +47,19 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 
 
 Answerer = Callable[["Services", str, Scope, Receive], Awaitable[Answer]]
-"""(services, the sale's slug, the request's scope, where its body comes from) -> the answer."""
+"""(services, the sale's slug or the provider's name, the request's scope, where its body comes from) -> the answer."""
 
 # What answers mostly carry.
 JSON: Header = (b"content-type", b"application/json")
 NO_STORE: Header = (b"cache-control", b"no-store")
 
 
-def plain(answerer: Answerer) -> Callable[..., Serve]:
-    """A middleware that answers by itself; the handler behind it is never called."""
+def plain(answerer: Answerer, named: str = "sale") -> Callable[..., Serve]:
+    """A middleware that answers by itself; the handler behind it is never called. `named` is the part of the path that it is told."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         await send_answer(
-            send, await answerer(services_of(scope), scope["path_params"]["sale"], scope, receive)
+            send, await answerer(services_of(scope), scope["path_params"][named], scope, receive)
         )
 
     return instead(serve)

@@ -40,6 +40,11 @@ def read_json(raw: bytes, kind: type[T]) -> T:
 async def receive_json(receive: Receive, content_type: str, kind: type[T]) -> T:
     """The body of a request in plain ASGI, as a handler that takes `data` would get it; the same refusals."""
     require_json(content_type)
+    return read_json(await receive_body(receive, LARGEST_BODY), kind)
+
+
+async def receive_body(receive: Receive, largest: int) -> bytes:
+    """The body of a request in plain ASGI. Raises UnreadableBody when the client has gone, RequestEntityTooLarge."""
     parts, size, more = [], 0, True
     while more:
         event = await receive()
@@ -47,10 +52,10 @@ async def receive_json(receive: Receive, content_type: str, kind: type[T]) -> T:
             raise UnreadableBody("the body did not arrive whole")
         parts.append(event.get("body", b""))
         size += len(parts[-1])
-        if size > LARGEST_BODY:
+        if size > largest:
             raise RequestEntityTooLarge
         more = event.get("more_body", False)
-    return read_json(b"".join(parts), kind)
+    return b"".join(parts)
 
 
 class PatientRequest(Request[Any, Any, Any]):

@@ -26,6 +26,7 @@ App = Callable[[Any, Any, Any], Coroutine[Any, Any, None]]
 CrowdAnswer = Callable[[str, Scope, Receive], Awaitable[Answer]]
 
 CROWD_PATH = "/api/v1/sales/"
+CALLBACK_PATH = "/api/v1/payments/callbacks/"
 
 # By these another server names the user it has checked, or the place a request came from. None of it is ours to believe.
 _IDENTITY = (
@@ -61,7 +62,8 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class Layer:
     """Wraps an application. `metrics` counts what passes; `origins` are other hosts that forms may lead to (payment pages).
 
-    `crowd` answers /api/v1/sales/{sale}/… by method and last part of the path: what it answers never reaches the application.
+    `crowd` answers /api/v1/sales/{sale}/… by method and last part of the path, `callback` what payment providers tell: what they
+    answer never reaches the application.
     """
 
     def __init__(
@@ -71,8 +73,10 @@ class Layer:
         metrics: Metrics,
         origins: Iterable[str],
         crowd: Mapping[tuple[str, str], CrowdAnswer] | None = None,
+        callback: CrowdAnswer | None = None,
     ) -> None:
         self._app = app
+        self._callback = callback
         self._crowd = crowd or {}
         self._routes = {last: f"{CROWD_PATH}{{sale}}/{last}" for _, last in self._crowd}
         self._dressed: dict[tuple[Header, ...], tuple[Header, ...]] = {}
@@ -86,11 +90,18 @@ class Layer:
         """No coroutine itself: a crowd pays for each one that lies on its way."""
         if scope["type"] != "http":
             return self._app(scope, receive, send)
-        if scope["path"].startswith(CROWD_PATH):
-            slug, _, last = scope["path"][len(CROWD_PATH) :].partition("/")
+        path = scope["path"]
+        if path.startswith(CROWD_PATH):
+            slug, _, last = path[len(CROWD_PATH) :].partition("/")
             answerer = self._crowd.get((scope["method"], last))
             if answerer is not None and slug:
-                return self._answer(answerer, slug, last, scope, receive, send)
+                return self._answer(answerer, slug, self._routes[last], scope, receive, send)
+        elif self._callback is not None and path.startswith(CALLBACK_PATH) and scope["method"] == "POST":
+            provider = path[len(CALLBACK_PATH) :]
+            if provider and "/" not in provider:
+                return self._answer(
+                    self._callback, provider, CALLBACK_PATH + "{provider}", scope, receive, send
+                )
         return self._pass_on(scope, receive, send)
 
     async def _pass_on(self, scope: Any, receive: Any, send: Any) -> None:
@@ -122,25 +133,25 @@ class Layer:
     async def _answer(
         self,
         answerer: CrowdAnswer,
-        slug: str,
-        last: str,
+        name: str,
+        route: str,
         scope: Any,
         receive: Receive,
         send: Any,
     ) -> None:
-        """Answer without the application."""
+        """Answer without the application; `name` is the sale's or the provider's."""
         begun, method = time.perf_counter(), scope["method"]
         if (
             method != "GET"
         ):  # a poll is the same wherever it comes from, and reads no header that names a user
             scope["headers"] = self._believable(scope)
         try:
-            answer = await answerer(slug, scope, receive)
+            answer = await answerer(name, scope, receive)
         except Exception as error:  # noqa: BLE001 - refusals and faults alike are told as problems
             answer = problem_answer(error, scope["path"])
         await send(answer.start(self._dressed.get(answer.headers) or self._dress(answer.headers)))
         await send(answer.rest())
-        self._metrics.count(self._routes[last], method, answer.status, time.perf_counter() - begun)
+        self._metrics.count(route, method, answer.status, time.perf_counter() - begun)
 
     def _dress(self, given: tuple[Header, ...]) -> tuple[Header, ...]:
         """With the security headers of data that are not given already; remembered, since the crowd's answers are all alike."""

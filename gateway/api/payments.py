@@ -2,37 +2,41 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from litestar import Request, Response, post
-from litestar.di import NamedDependency
+import msgspec
+from litestar import post
 from litestar.params import FromPath
 
 from gateway import paying
 from gateway.bodies.orders import CallbackTaken
 from gateway.documenting import refuses
+from gateway.plain import JSON, NO_STORE, Answer, Receive, Scope, plain
+from gateway.reading import receive_body
 from gateway.services import Services
 from shop.payments.providers import MAX_CALLBACK_BYTES
 
-AnyRequest = Request[Any, Any, Any]
+_TAKEN = (JSON, NO_STORE)
+_encode = msgspec.json.Encoder().encode
+
+
+async def answer_callback(services: Services, provider: str, scope: Scope, receive: Receive) -> Answer:
+    """POST /payments/callbacks/{provider}: what the provider tells is settled in a thread."""
+    body = await receive_body(receive, MAX_CALLBACK_BYTES)
+    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    taken, status = await services.threads(paying.callback, services, provider, headers, body)
+    return Answer(status, _TAKEN, _encode(taken))
 
 
 @post(
     "/payments/callbacks/{provider:str}",
+    middleware=[plain(answer_callback, "provider")],
     tags=["checkout"],
     status_code=200,
-    request_max_body_size=MAX_CALLBACK_BYTES,
     opt={"signed": True},
     responses=refuses("unreadable_body", "bad_signature", "unknown_provider", "too_large", "unavailable"),
 )
-async def callback(
-    provider: FromPath[str], request: AnyRequest, services: NamedDependency[Services]
-) -> Response[CallbackTaken]:
+async def callback(provider: FromPath[str]) -> CallbackTaken:
     """Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`. 202 for a payment that is not known (yet)."""
-    body = await request.body()
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    taken, status = await services.threads(paying.callback, services, provider, headers, body)
-    return Response(taken, status_code=status)
+    raise NotImplementedError(provider)
 
 
 HANDLERS = [callback]
