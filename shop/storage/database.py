@@ -8,6 +8,7 @@ effect outside its `Tx`. Knows SQLAlchemy and three dialects; nothing of the sho
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects import mysql, sqlite
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError
 
 from shop.errors import Unavailable
 from shop.storage import bulk
@@ -143,6 +144,10 @@ class Tx:
                 raise
 
 
+# What is written out in a statement (see `is_among`) belongs into no log either.
+_VALUES = re.compile(r"'(?:[^'\\]|\\.|'')*'")
+
+
 # A statement object that is used again has its cache key made already, which else takes as long as sending it.
 @cache
 def _insert(table: Table) -> Executable:
@@ -246,6 +251,8 @@ class Database:
                 with connection.begin():
                     yield Tx(connection)
         except SQLAlchemyError as error:
+            if isinstance(error, StatementError) and error.statement is not None:
+                error.statement = _VALUES.sub("…", error.statement)
             match fault_of(error):
                 case Fault.CONTENDED:
                     raise Contended("the database is busy", retry_after_s=1) from error

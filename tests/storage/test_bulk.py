@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 
 from shop.orders.rules import OrderState
@@ -180,3 +180,13 @@ def test_columns_that_only_bind_are_bound(db: Database) -> None:
     ]
     db.run(lambda tx: tx.insert(audit, rows))
     assert db.read(lambda tx: tx.scalars(select(audit.c.detail))) == [{"텍스트": [1, None]}] * MANY
+
+
+def test_an_error_names_no_value_that_was_written_into_its_statement(db: Database) -> None:
+    column = outbox.c.dedupe
+    wrong = is_among(column, ["somebody", "it's", "a\\'b"]) & text("no_such_column = 1")
+    with pytest.raises(Exception) as failed:
+        db.read(lambda tx: tx.all(select(column).where(wrong)))
+    told = f"{failed.value} {failed.value.__cause__}"
+    assert "no_such_column" in told
+    assert not any(secret in told for secret in ("somebody", "it's", "it''s", "'b"))
