@@ -52,6 +52,8 @@ Answerer = Callable[["Services", str, Scope, Receive], Awaitable[Answer]]
 # What answers mostly carry.
 JSON: Header = (b"content-type", b"application/json")
 NO_STORE: Header = (b"cache-control", b"no-store")
+# What all answers carry that are meant for one asker.
+PERSONAL: tuple[Header, ...] = (JSON, NO_STORE)
 
 
 def plain(answerer: Answerer, named: str = "sale") -> Callable[..., Serve]:

@@ -16,8 +16,7 @@ from gateway.documenting import BODY, MINE, refuses
 from gateway.idempotency import REPLAYED_HEADER, read_key
 from gateway.inputs import NewOrder, PaymentChoice
 from gateway.plain import (
-    JSON,
-    NO_STORE,
+    PERSONAL,
     Answer,
     Answerer,
     Receive,
@@ -51,7 +50,6 @@ ReceiptHeader = Annotated[
 _KEY = ("idempotency_key_missing", "idempotency_key_malformed", "idempotency_key_reused")
 
 _REPLAYED = (REPLAYED_HEADER.lower().encode(), b"true")
-_PERSONAL = (JSON, NO_STORE)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -69,7 +67,7 @@ async def answer_order(services: Services, slug: str, scope: Scope, receive: Rec
     )
     where = (b"location", placed.body.href.encode())
     own = (where, _REPLAYED) if placed.replayed else (where,)
-    return Answer(202, _PERSONAL, _encode(placed.body), own)
+    return Answer(202, PERSONAL, _encode(placed.body), own)
 
 
 @post(

@@ -9,12 +9,11 @@ from litestar.params import FromPath
 from gateway import paying
 from gateway.bodies.orders import CallbackTaken
 from gateway.documenting import refuses
-from gateway.plain import JSON, NO_STORE, Answer, Receive, Scope, plain
+from gateway.plain import PERSONAL, Answer, Receive, Scope, plain
 from gateway.reading import receive_body
 from gateway.services import Services
 from shop.payments.providers import MAX_CALLBACK_BYTES
 
-_TAKEN = (JSON, NO_STORE)
 _encode = msgspec.json.Encoder().encode
 
 
@@ -23,7 +22,7 @@ async def answer_callback(services: Services, provider: str, scope: Scope, recei
     body = await receive_body(receive, MAX_CALLBACK_BYTES)
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     taken, status = await services.threads(paying.callback, services, provider, headers, body)
-    return Answer(status, _TAKEN, _encode(taken))
+    return Answer(status, PERSONAL, _encode(taken))
 
 
 @post(
@@ -31,7 +30,6 @@ async def answer_callback(services: Services, provider: str, scope: Scope, recei
     middleware=[plain(answer_callback, "provider")],
     tags=["checkout"],
     status_code=200,
-    opt={"signed": True},
     responses=refuses("unreadable_body", "bad_signature", "unknown_provider", "too_large", "unavailable"),
 )
 async def callback(provider: FromPath[str]) -> CallbackTaken:

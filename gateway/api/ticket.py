@@ -19,11 +19,9 @@ from gateway.csrf import require_own_page
 from gateway.documenting import refuses
 from gateway.networks import address_of
 from gateway.plain import (
-    JSON,
-    NO_STORE,
+    PERSONAL,
     Answer,
     Answerer,
-    Header,
     Receive,
     Scope,
     cookies,
@@ -55,8 +53,6 @@ TICKET_COOKIE_S = 7 * 24 * 3600
 
 _TICKET = TICKET_HEADER.encode()
 _PROOF = b"join-challenge"
-# What all answers carry.
-_PERSONAL: tuple[Header, ...] = (JSON, NO_STORE)
 
 _PLACE = ("unknown_sale", "no_ticket", "two_identities", "room_unavailable", "unavailable")
 
@@ -81,9 +77,9 @@ async def answer_poll(services: Services, slug: str, scope: Scope, _receive: Rec
 def _place(services: Services, status: int, told: Told, cookie_name: str | None) -> Answer:
     """The answer to whoever asked for a place; a browser is to keep the ticket as this cookie."""
     if cookie_name is None:
-        return Answer(status, _PERSONAL, told.encoded)
+        return Answer(status, PERSONAL, told.encoded)
     fresh = set_cookie(_ticket_cookie(services, cookie_name, told.ticket))
-    return Answer(status, _PERSONAL, told.encoded, ((b"set-cookie", fresh),))
+    return Answer(status, PERSONAL, told.encoded, ((b"set-cookie", fresh),))
 
 
 def _who(
