@@ -136,10 +136,7 @@ class LineWords(Figures):
             ("paused", _("The shop paused the line at {time}.")),
             ("rate_lowered", _("The shop has called fewer people at a time since {time}.")),
             ("capacity_lowered", _("The shop has had fewer places in checkout since {time}.")),
-            (
-                "checkout_slow",
-                _("All places in checkout are taken; a call follows whenever one gets free."),
-            ),
+            ("checkout_slow", _("Checkout is busy: calls follow as those who are in it get through.")),
             ("provider_down", _("The payment provider has not answered since {time}.")),
             ("stock_held", _("Buyers in checkout have held what is left since {time}.")),
             ("rebuilding", _("After a fault at {time} the line is being put together again.")),
