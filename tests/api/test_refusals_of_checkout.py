@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import AsyncIterator
 from typing import Any
 
+from shop.payments.providers import MAX_CALLBACK_BYTES
 from tests.api.conftest import PRICE, House, Person, problem
 
 
@@ -205,3 +207,17 @@ async def test_callbacks_are_refused_without_a_good_signature(house: House) -> N
     problem(await house.client.post(f"{path}/simulator", content=b"\xff" * 100), 401, "bad_signature")
     problem(await house.client.post(f"{path}/simulator", content=b"x" * 20_000), 413, "too_large")
     problem(await house.client.get(f"{path}/simulator"), 405, "method_not_allowed")
+
+
+async def test_a_callback_is_read_no_further_than_callbacks_are_long(house: House) -> None:
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        while read < 100:
+            read += 1
+            yield b"x" * 4_096
+
+    answer = await house.client.post("/api/v1/payments/callbacks/simulator", content=endless())
+    problem(answer, 413, "too_large")
+    assert read <= MAX_CALLBACK_BYTES // 4_096 + 2

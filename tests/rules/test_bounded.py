@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.bounded import BoundedPool, Comebacks, PollLimiter
 from gateway.refusals import Overloaded, TooManyPolls
+from tests.running import eventually
 
 
 @pytest.fixture
@@ -29,8 +30,25 @@ def test_a_full_queue_refuses_at_once(pool: BoundedPool) -> None:
     assert pool.inside == 3
     with pytest.raises(Overloaded) as refused:
         pool.submit(go_on.wait)
-    assert refused.value.retry_after_s >= 2
+    assert 2 <= refused.value.retry_after_s <= 6
+    waits = []
+    for _ in range(400):
+        with pytest.raises(Overloaded) as refused:
+            pool.submit(go_on.wait)
+        waits.append(refused.value.retry_after_s)
+    assert max(waits[:20]) < min(waits[-20:]), (
+        "the later somebody is refused, the later they are to come back"
+    )
+    assert max(waits) <= 10 * 1.25 + 6
     go_on.set()
+    eventually(lambda: pool.inside == 0, "the queue has run dry")
+    again = threading.Event()
+    for _ in range(3):
+        pool.submit(again.wait)
+    with pytest.raises(Overloaded) as refused:
+        pool.submit(again.wait)
+    again.set()
+    assert refused.value.retry_after_s <= 6, "a pool that has run dry owes nobody anything"
 
 
 def test_whoever_waited_too_long_for_a_thread_is_refused_and_the_work_is_not_done(pool: BoundedPool) -> None:
